@@ -1,0 +1,1 @@
+"""The laboratory: emulated devices, the emulated provider and its traffic. Imports nothing from drivers."""
