@@ -68,7 +68,7 @@ class Cli(Protocol):
 
     @property
     def mode(self) -> str:
-        """Name of the current mode, for the journal: exec, enable, config, config-if, shell, operational, …"""
+        """Name of the current mode, for the journal: exec, enable, config, config-if, shell, operational and so on."""
         ...
 
     @property
