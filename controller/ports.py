@@ -1,10 +1,13 @@
 """What the use cases need of the world. Adapters at the rim and ten-line fakes in tests both fit these."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
+from controller.domain.decision import By, Move
 from controller.domain.fence import Change, Counters, Held, Slot, SlotState, Transcript
-from controller.domain.wire import DecisionNote
+from controller.domain.record import Decision, LegRecord, Request
+from controller.domain.verdict import Verdict
+from controller.domain.wire import DeadLetter, DecisionNote, Heartbeat
 
 
 class NetworkDevice(Protocol):
@@ -82,4 +85,101 @@ class Pager(Protocol):
 
     def page(self, *, what: str, about: str) -> None:
         """Raise an alarm. The ledger already holds the reason; this only carries it to somebody."""
+        ...
+
+
+class Ledger(Protocol):
+    """The record of what was decided, by whom and why. Every method is one transaction.
+
+    All raise LedgerUnavailable when the database cannot be reached: then nothing may be sent to a device.
+    """
+
+    def take_in(
+        self,
+        *,
+        verdicts: Sequence[Verdict],
+        heartbeats: Sequence[Heartbeat],
+        dead: Sequence[DeadLetter],
+        offsets: Mapping[str, int],
+    ) -> None:
+        """Project what came from Kafka and keep the offsets ("topic/partition" → next) in the same transaction."""
+        ...
+
+    def offsets(self) -> Mapping[str, int]:
+        """The next offset of each "topic/partition" that was taken in."""
+        ...
+
+    def propose(self, decision: Decision, *, actor: str, why: str) -> Decision:
+        """Keep a new decision with its first move. Raises StaleDecision when the subject already has a live one."""
+        ...
+
+    def move(self, decision: Decision, by: By, *, at_ns: int, actor: str, why: str) -> Decision:
+        """Make a move and keep the decision as given, in one transaction; returns it in its new state.
+
+        Raises IllegalMove, or StaleDecision when `decision.version` is not the ledger's.
+        """
+        ...
+
+    def keep(self, decision: Decision) -> Decision:
+        """Keep evidence, legs or effect without a move; the same optimistic lock as `move`."""
+        ...
+
+    def record(self, decision: Decision, leg: LegRecord) -> Decision:
+        """Keep one leg's change with its undo, before a single line of it is sent."""
+        ...
+
+    def decision(self, decision_id: str) -> Decision:
+        """One decision. Raises UnknownSubject."""
+        ...
+
+    def live(self) -> tuple[Decision, ...]:
+        """Decisions that have not ended, oldest first; the simulated ones too."""
+        ...
+
+    def strikes(self, host: str, *, since_ns: int) -> int:
+        """How many decisions against this host were enforced since."""
+        ...
+
+    def recent(self, *, since_ns: int) -> tuple[Decision, ...]:
+        """Decisions created since (event time), whatever became of them; for blast radius and linking incidents."""
+        ...
+
+    def moves(self, decision_id: str = "") -> tuple[Move, ...]:
+        """All moves in order, or one decision's."""
+        ...
+
+    def native(self, slot: Slot) -> SlotState | None:
+        """What a slot held before the first live fence on it; None while there is none."""
+        ...
+
+    def keep_native(self, slot: Slot, state: SlotState) -> None:
+        """Remember the native state; does nothing when one is already kept."""
+        ...
+
+    def forget_native(self, slot: Slot) -> None:
+        """The last fence left the slot."""
+        ...
+
+    def requests(self) -> tuple[Request, ...]:
+        """Requests without an answer, oldest first."""
+        ...
+
+    def ask(self, request: Request) -> None:
+        """File a request for the controller."""
+        ...
+
+    def answer(self, request_id: str, answer: str, *, at_ns: int) -> None:
+        """Answer a request."""
+        ...
+
+    def page(self, *, what: str, about: str, at_ns: int) -> None:
+        """Keep an alarm for a person, whether or not a pager could be reached."""
+        ...
+
+    def killed(self) -> bool:
+        """True while the kill switch is on."""
+        ...
+
+    def set_killed(self, state: str, *, actor: str, why: str, at_ns: int) -> None:
+        """Turn the kill switch `on` or `off`; kept with who and why."""
         ...

@@ -1,7 +1,8 @@
 """What can be done against a subject, and what a device holds of it.
 
 A fence says what shall be true in the network; its legs say on which device and in which slot. A slot is a place whose
-configuration is read and set as one: an edge port, a guest's virtual interface, or a firewall's list of Cordon rules. What a slot shall hold is the fold of the live fences' effects over its native state (`fold`), so that removing one fence
+configuration is read and set as one: an edge port, a guest's virtual interface, or a firewall's list of Cordon rules.
+What a slot shall hold is the fold of the live fences' effects over its native state (`fold`): removing one fence
 recomputes the rest and never restores a snapshot.
 """
 
@@ -90,7 +91,7 @@ class SlotState:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What `observe` read: a value per attribute, what stands there that is not ours, and the answers it was read from."""
+    """What `observe` read: a value per attribute, what stands there that is not ours, and the answers."""
 
     slot: Slot
     state: SlotState

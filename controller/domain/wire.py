@@ -42,7 +42,7 @@ class TopicPlan:
 
 
 def topics(source_topics: tuple[str, ...], *, partitions: int = 4) -> tuple[TopicPlan, ...]:
-    """Every topic with its size, declared here and nowhere else; flows, logs, activity and state have `partitions` each."""
+    """Every topic with its size, declared nowhere else; flows, logs, activity and state have `partitions` each."""
     hour, day = 3_600_000, 86_400_000
     return (
         *(TopicPlan(name, partitions, 6 * hour) for name in dict.fromkeys((FLOWS, SYSLOG, *source_topics))),
