@@ -84,6 +84,10 @@ class Cli(Protocol):
         """Execute one input line at `now` (seconds since the epoch)."""
         ...
 
+    def refusal(self, text: str) -> Reply:
+        """How this platform refuses `text` in the current mode, whatever the text is; nothing is executed."""
+        ...
+
     def closed(self) -> None:
         """The session ended, however it ended: locks and private candidates are given back."""
         ...
