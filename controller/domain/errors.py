@@ -12,6 +12,7 @@ CordonError
     ├── Unreachable (ConnectionError)     nothing was sent, or it is not known whether it arrived
     ├── Unsupported                       the dialect cannot hold this fence there: nothing was sent
     ├── ForeignState                      somebody else's configuration stands in the slot: nothing was sent
+    ├── Rehearsed                         this session can only ask: nothing was sent
     ├── CommandRefused                    the device refused a line; lines before it may be live
     └── Unreadable                        the answer could not be parsed: what the device holds is unknown
 """
@@ -76,6 +77,10 @@ class Unsupported(DeviceError):
 
 class ForeignState(DeviceError):
     """Somebody else's configuration stands where the fence would go. Nothing was sent."""
+
+
+class Rehearsed(DeviceError):
+    """The session is a rehearsal's: it asks, and no configuring line leaves it. Nothing was sent."""
 
 
 class CommandRefused(DeviceError):

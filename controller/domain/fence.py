@@ -7,7 +7,7 @@ recomputes the rest and never restores a snapshot.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from controller.domain.address import Prefix, Vlan
@@ -82,6 +82,7 @@ class SlotState:
     enabled: bool | None = None
     rate_bps: int | None = None  # ingress limit of the whole slot; None means unlimited
     entries: frozenset[Entry] = frozenset()
+    expires_s: int | None = field(default=None, compare=False)
 
     def differs(self, other: "SlotState") -> tuple[str, ...]:
         """Names of the attributes in which two states differ, in a fixed order."""
