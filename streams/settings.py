@@ -1,0 +1,52 @@
+"""Reads site.toml and policy.toml for the streams, and names the scorer by a digest of its rules and code."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from controller.domain import toml
+from controller.domain.errors import ConfigError
+from controller.domain.estate import Estate, Site
+from controller.domain.rulebook import Rulebook
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What a streams process is started with."""
+
+    estate: Estate
+    rules: Rulebook
+    scorer: str  # digest of the policy file and of the detectors' code
+
+
+def load(site: Path, policy: Path) -> Settings:
+    """Read both files. Raises ConfigError naming file, key and what is expected."""
+    policy_text = _text(policy)
+    return Settings(
+        estate=Estate(toml.read(_text(site), Site, file=str(site)), file=str(site)),
+        rules=toml.read(policy_text, Rulebook, file=str(policy)),
+        scorer=scorer_digest(policy_text),
+    )
+
+
+def scorer_digest(policy_text: str) -> str:
+    """Twelve hex digits that change with the policy and with the code that scores."""
+    digest = hashlib.sha256(policy_text.encode())
+    room = Path(__file__).parent
+    for path in (
+        room / "activity.py",
+        room / "baseline.py",
+        room / "score.py",
+        *sorted((room / "detect").glob("*.py")),
+    ):
+        digest.update(path.read_bytes() if path.exists() else b"")
+    return digest.hexdigest()[:12]
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(file=str(path), key="(the whole file)", expected="a readable file", got=str(error)) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(file=str(path), key="(the whole file)", expected="UTF-8", got=str(error)) from None
