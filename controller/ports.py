@@ -80,6 +80,14 @@ class Announcer(Protocol):
         ...
 
 
+class Sheet(Protocol):
+    """The exact undo of every live fence, outside the ledger, where a person finds it when all else is down."""
+
+    def keep(self, decisions: Sequence[Decision]) -> None:
+        """Replace what stands there; returns when it is written. Raises OSError: then nothing may be sent."""
+        ...
+
+
 class Pager(Protocol):
     """A person who is called."""
 
@@ -154,6 +162,10 @@ class Ledger(Protocol):
 
     def keep_native(self, slot: Slot, state: SlotState) -> None:
         """Remember the native state; does nothing when one is already kept."""
+        ...
+
+    def rebase_native(self, slot: Slot, state: SlotState) -> None:
+        """Replace the native state: a person changed what no live fence claims, and that is native from now on."""
         ...
 
     def forget_native(self, slot: Slot) -> None:

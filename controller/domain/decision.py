@@ -45,6 +45,7 @@ class By(StrEnum):
     REFUSE = "refuse"
     REPAIR = "repair"
     WITHDRAW = "withdraw"
+    REHEARSE = "rehearse"  # the session could only ask: the lines are known and nothing was sent
     PROPOSE = "propose"  # the first move, which makes the decision; it stands in no row of MOVES
 
 
@@ -58,6 +59,7 @@ MOVES: dict[tuple[State, By], State] = {
     (State.APPLYING, By.VERIFY): State.ENFORCED,
     (State.APPLYING, By.ROLL_BACK): State.FAILED,
     (State.APPLYING, By.LOSE_SIGHT): State.STUCK,
+    (State.APPLYING, By.REHEARSE): State.APPROVED,
     (State.ENFORCED, By.EXTEND): State.ENFORCED,
     (State.ENFORCED, By.RELEASE): State.RELEASING,
     (State.ENFORCED, By.EXPIRE): State.RELEASING,

@@ -173,6 +173,7 @@ class Corroboration:
     counters: bool = True  # ask the port's own counters
     counter_factor: float = 4.0  # the port's rate and the verdict's may differ by so much
     counter_gap_s: float = 0.25
+    counter_wait_s: float = 3.0  # devices that refresh their counters slowly are asked again for so long
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +191,7 @@ class Limits:
     allow: tuple[str, ...] = ()  # addresses, prefixes, host or tenant names that are never fenced
     blast: BlastRadius = BlastRadius()
     corroboration: Corroboration = Corroboration()
+    retry_after_s: float = 900.0  # after a fence failed or was rejected, its subject waits for a person so long
     sensor_max_age_s: float = 10.0  # a verdict whose sensors are older is not acted on
     verdict_max_age_s: float = 30.0
     quiet: tuple[Quiet, ...] = ()
@@ -215,6 +217,8 @@ class Fences:
     throttle_bps: int = 10_000_000
     probation_s: float = 86_400.0  # re-offending within it doubles the time
     proposal_lapse_s: float = 3_600.0
+    hold_s: float = 0.0  # in approve mode: the narrowest fence holds for so long and ends unless extended; 0: never
+    class_share: float = 0.8  # of the subject's packets that a class filter has to stop to be enough
     automatic_shut: bool = False  # of an unshared port
 
 
