@@ -64,8 +64,7 @@ class Faults:
         self._set.clear()
 
     def strike(self, line: str) -> Struck:
-        """Say what happens to `line` and use up one strike of the faults that took part: all delays add up, the
-        first failure wins."""
+        """Say what happens to `line`: all delays add up, the first failure wins; those that took part are used up."""
         delay, chosen = 0.0, None
         left: list[Fault] = []
         for fault in self._set:
