@@ -8,6 +8,7 @@ CordonError
 ├── UnknownSubject (LookupError)      nothing in the estate answers to this address, port or name
 ├── NotLocated (LookupError)          the subject is known but no enforcement point is tied to it
 ├── LedgerUnavailable (ConnectionError)  no ledger, no push
+├── BrokerUnavailable (ConnectionError)  no broker: nothing is heard and nothing is said
 └── DeviceError (RuntimeError)        names the device
     ├── Unreachable (ConnectionError)     nothing was sent, or it is not known whether it arrived
     ├── Unsupported                       the dialect cannot hold this fence there: nothing was sent
@@ -57,6 +58,10 @@ class NotLocated(CordonError, LookupError):
 
 class LedgerUnavailable(CordonError, ConnectionError):
     """The ledger cannot be read or written. Without it nothing may be sent to a device."""
+
+
+class BrokerUnavailable(CordonError, ConnectionError):
+    """The broker cannot be reached, or does not let us do what the process is for."""
 
 
 class DeviceError(CordonError, RuntimeError):
