@@ -1,0 +1,118 @@
+"""One device, spoken to in its dialect: observe, plan, push. No subclass per vendor, no vendor's word in the code."""
+
+import time
+from collections.abc import Sequence
+
+from controller.domain.errors import BadInput, ForeignState, Unreadable, Unsupported
+from controller.domain.fence import Change, Counters, Held, Slot, SlotKind, SlotState, Transcript
+from drivers.dialect import Dialect
+from drivers.difference import both_ways, foreign_in_the_way, unsupported
+from drivers.items import state_of
+from drivers.loading import interface_name
+from drivers.read import Answers, Reading, read_slot, totals
+from drivers.render import Place, fill, tag_of
+from drivers.session import Query, Session
+
+_FIREWALL = "cordon"
+
+
+class NetworkDriver:
+    """A device that can hold fences, over any session. Implements `controller.ports.NetworkDevice`."""
+
+    def __init__(self, name: str, dialect: Dialect, session: Session, options: dict[str, str] | None = None) -> None:
+        self.name = name
+        self._dialect, self._session, self._options = dialect, session, options or {}
+
+    def observe(self, slot: Slot) -> Held:
+        """What the slot holds now, with the questions and answers that say so."""
+        place = self._place(slot.kind, slot.name)
+        names = self._dialect.questions_of(slot.kind)
+        if not names or not self._dialect.rows_of(slot.kind):
+            raise Unsupported(self.name, f"{self._dialect.platform} has no fences for a {slot.kind}")
+        queries = self._queries(names, place)
+        texts = self._session.ask(queries)
+        reading = self._read(slot, place, dict(zip(names, texts, strict=True)))
+        return Held(
+            slot=slot,
+            state=state_of(self._dialect, slot.kind, reading.items),
+            foreign=reading.foreign,
+            vlans=reading.vlans,
+            transcript=tuple((query.text, text) for query, text in zip(queries, texts, strict=True)),
+        )
+
+    def plan(self, want: SlotState, have: Held) -> Change:
+        """The lines to `want` and back, computed from what the device answered; nothing is sent."""
+        kind, slot = have.slot.kind, have.slot
+        place = self._place(kind, slot.name)
+        names = self._dialect.questions_of(kind)
+        asked = dict(have.transcript)
+        answers = {
+            name: asked[query.text]
+            for name, query in zip(names, self._queries(names, place), strict=True)
+            if query.text in asked
+        }
+        reading = self._read(slot, place, answers)
+        if problem := unsupported(self._dialect, kind, want, have.state, have.vlans):
+            raise Unsupported(self.name, problem)
+        if foreign := foreign_in_the_way(have.foreign, want, have.state):
+            raise ForeignState(self.name, f"{slot.name}: {foreign}")
+        try:
+            apply, undo = both_ways(self._dialect, kind, reading, want, left_s=have.state.expires_s)
+        except BadInput as error:
+            raise Unsupported(self.name, str(error)) from error
+        return Change(
+            slot=slot,
+            have=have.state,
+            want=want,
+            apply=apply,
+            undo=undo,
+            dialect=self._dialect.platform,
+            digest=self._dialect.digest,
+        )
+
+    def push(self, lines: Sequence[str], *, confirm_within_s: int = 0) -> Transcript:
+        """Send configuration lines, stopping at the first that is refused."""
+        return self._session.configure(lines, confirm_within_s=confirm_within_s)
+
+    def confirm(self) -> Transcript:
+        """Keep what `push` left pending."""
+        return self._session.confirm()
+
+    def counters(self, interface: str) -> Counters:
+        """The interface's own totals now, with the number of MACs learned on it where the platform tells."""
+        place = self._place(SlotKind.PORT, interface)
+        if self._dialect.counters is None:
+            raise Unreadable(self.name, f"{self._dialect.platform} has no port counters")
+        names = self._dialect.counters.questions
+        texts = self._session.ask(self._queries(names, place))
+        at_s = time.monotonic()
+        try:
+            octets, packets, macs = totals(self._dialect, place.fields, dict(zip(names, texts, strict=True)))
+        except BadInput as error:
+            raise Unreadable(self.name, f"{interface}: {error}") from error
+        return Counters(interface, at_s, octets_in=octets, packets_in=packets, macs=macs)
+
+    def close(self) -> None:
+        """End the session; the next call opens one."""
+        self._session.close()
+
+    def _place(self, kind: SlotKind, name: str) -> Place:
+        if kind is SlotKind.FIREWALL:
+            if name != _FIREWALL:
+                raise Unsupported(self.name, f"the rule set of a firewall is called {_FIREWALL!r}, not {name!r}")
+            return Place(dict(self._options))
+        try:
+            interface = interface_name(self._dialect, name)
+        except BadInput as error:
+            raise Unsupported(self.name, str(error)) from error
+        return Place({**self._options, "interface": interface, "tag": tag_of(interface)})
+
+    def _queries(self, names: Sequence[str], place: Place) -> tuple[Query, ...]:
+        questions = (self._dialect.questions[name] for name in names)
+        return tuple(Query(fill(question.ask, place.fields), question.absent) for question in questions)
+
+    def _read(self, slot: Slot, place: Place, answers: Answers) -> Reading:
+        try:
+            return read_slot(self._dialect, slot.kind, place, answers)
+        except BadInput as error:
+            raise Unreadable(self.name, f"{slot.name}: {error}") from error

@@ -1,0 +1,135 @@
+"""What a slot holds, taken apart into items: the units in which a device is read and written.
+
+An entry may need several items (a rule for IP and one for ARP, a list, its binding to the port); an item may serve
+several entries. Wanted and held are two sets of items, and the work to do is their difference.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Network
+from typing import TypeAlias
+
+from controller.domain.address import Prefix, Vlan
+from controller.domain.fence import Action, Entry, SlotKind, SlotState
+from controller.domain.verdict import TrafficClass
+from drivers.dialect import Dialect, Family, Holds, Row, Scope
+
+Value: TypeAlias = Prefix | int | str | None
+
+_CHANGEABLE = frozenset({"vlan", "rate"})
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row, filled in. Two items are equal when they stand for the same thing, wherever the device seated them.
+
+    `left_s` is how long it stays on the device: None for ever.
+    """
+
+    row: str
+    values: tuple[tuple[str, Value], ...] = ()
+    seat: int | None = field(default=None, compare=False)
+    left_s: int | None = field(default=None, compare=False)
+
+    @property
+    def key(self) -> tuple[str, tuple[tuple[str, Value], ...]]:
+        """What stays the same when a value is changed in place."""
+        return (self.row, tuple(pair for pair in self.values if pair[0] not in _CHANGEABLE))
+
+
+def family_of(source: Prefix | None) -> Family:
+    """The address family of an entry's source."""
+    if source is None:
+        return Family.ANY
+    return Family.IPV4 if isinstance(source, IPv4Network) else Family.IPV6
+
+
+def applies(row: Row, entry: Entry) -> bool:
+    """True when holding this entry takes an item of this row."""
+    return (
+        row.holds is Holds.ENTRIES
+        and (row.frame or row.action is entry.action)
+        and (not row.traffic or entry.traffic in row.traffic)
+        and family_of(entry.source) in row.families
+        and (Scope.SEGMENT if entry.segment else Scope.SUBJECT) in row.scopes
+    )
+
+
+def items_of(dialect: Dialect, kind: SlotKind, state: SlotState) -> tuple[Item, ...]:
+    """The items that a state is made of, each once, in the order in which they are set."""
+    entries = sorted(state.entries, key=Entry.sort_key)
+    found: dict[Item, None] = {}
+    for row in dialect.rows_of(kind):
+        match row.holds:
+            case Holds.VLAN if state.vlan is not None:
+                found[Item(row.name, (("vlan", int(state.vlan)),))] = None
+            case Holds.SHUT if state.enabled is False:
+                found[Item(row.name)] = None
+            case Holds.RATE if state.rate_bps is not None:
+                found[Item(row.name, (("rate", state.rate_bps),))] = None
+            case Holds.ENTRIES:
+                for entry in entries:
+                    if applies(row, entry):
+                        found[_entry_item(dialect, row, entry)] = None
+            case _:
+                pass
+    return tuple(found)
+
+
+def _entry_item(dialect: Dialect, row: Row, entry: Entry) -> Item:
+    known: dict[str, Value] = {
+        "source": entry.source,
+        "family": family_of(entry.source).value,
+        "length": entry.source.prefixlen if entry.source is not None else None,
+        "traffic": entry.traffic.value,
+        "segment": entry.segment,
+        "rate": entry.rate_bps,
+    }
+    return Item(row.name, tuple((name, known[name]) for name in dialect.identity_of(row)))
+
+
+def state_of(dialect: Dialect, kind: SlotKind, items: Iterable[Item]) -> SlotState:
+    """The state that these items amount to. An entry counts only when every item that it needs is there."""
+    held = frozenset(items)
+    rows = {row.name: row for row in dialect.rows_of(kind)}
+    vlan: Vlan | None = None
+    rate: int | None = None
+    enabled = True if any(row.holds is Holds.SHUT for row in rows.values()) else None
+    candidates: set[Entry] = set()
+    for item in held:
+        row, values = rows[item.row], dict(item.values)
+        match row.holds:
+            case Holds.VLAN:
+                vlan = Vlan(_number(values["vlan"]))
+            case Holds.SHUT:
+                enabled = False
+            case Holds.RATE:
+                rate = _number(values["rate"])
+            case Holds.ENTRIES if not row.frame:
+                candidates.add(_candidate(row, values))
+            case _:
+                pass
+    whole = frozenset(
+        entry for entry in candidates if held >= set(items_of(dialect, kind, SlotState(entries=frozenset({entry}))))
+    )
+    left = [item.left_s for item in held if item.left_s is not None]
+    return SlotState(vlan=vlan, enabled=enabled, rate_bps=rate, entries=whole, expires_s=min(left, default=None))
+
+
+def _candidate(row: Row, values: Mapping[str, Value]) -> Entry:
+    source = values.get("source")
+    rate = values.get("rate")
+    return Entry(
+        action=row.action,
+        source=None if source is None or isinstance(source, int | str) else source,
+        traffic=TrafficClass(str(values["traffic"])) if "traffic" in values else row.traffic[0],
+        rate_bps=_number(rate) if row.action is Action.LIMIT else None,
+        segment=str(values.get("segment", "")),
+    )
+
+
+def _number(value: Value) -> int:
+    if not isinstance(value, int):
+        message = f"not a number: {value!r}"
+        raise TypeError(message)
+    return value
