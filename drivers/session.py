@@ -78,8 +78,8 @@ class Terminal(Protocol):
         """Type something."""
         ...
 
-    def clear_buffer(self) -> str | None:
-        """Throw away what was printed and not read."""
+    def read_channel(self) -> str:
+        """What was printed and not read."""
         ...
 
     def read_until_pattern(self, pattern: str, read_timeout: float) -> str:
@@ -271,9 +271,9 @@ class SshSession:
             self._checked(line, answer, record)
 
     def _shell(self, terminal: Terminal, text: str, *, statuses: int) -> str:
-        terminal.clear_buffer()
+        terminal.read_channel()
         terminal.write_channel(text + "\n")
-        pattern = rf"(?m)(?:[\s\S]*?^rc=\d+\s*?$){{{statuses}}}"
+        pattern = rf"(?m:(?:[\s\S]*?^rc=\d+[\r\n]){{{statuses}}})"
         output = terminal.read_until_pattern(pattern, read_timeout=self._talk.answer_s)
         return output.rpartition("rc=$?")[2].lstrip()
 
@@ -337,10 +337,10 @@ class SshSession:
 
     def _exchange(self, terminal: Terminal, line: str, *, read_s: float) -> str:
         prompt = _fill(self._talk.prompt, {"hostname": re.escape(terminal.base_prompt)})
-        terminal.clear_buffer()
+        terminal.read_channel()
         terminal.write_channel(line + "\n")
-        output = terminal.read_until_pattern(rf"(?m){prompt}\s*\Z", read_timeout=read_s)
-        output = re.sub(rf"(?m){prompt}\s*\Z", "", output)
+        output = terminal.read_until_pattern(rf"(?m:{prompt})\s*\Z", read_timeout=read_s)
+        output = re.sub(rf"(?m:{prompt})\s*\Z", "", output)
         first, newline, rest = output.partition("\n")
         return rest if newline and line.strip() in first else output
 

@@ -1,6 +1,7 @@
 """A session whose device is this machine: lines run in a shell here, in the environment given."""
 
 import os
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 
@@ -27,7 +28,7 @@ class LocalShell:
         answers = []
         for query in queries:
             status, answer = self.run(query.text)
-            if status and not (query.absent and query.absent in answer):
+            if status and not (query.absent and re.search(query.absent, answer, re.MULTILINE)):
                 raise CommandRefused("here", line=query.text, answer=answer)
             answers.append("" if status else answer)
         return tuple(answers)
