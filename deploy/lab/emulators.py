@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import importlib
 import json
+import logging
 import signal
 import sys
 import time
@@ -170,6 +171,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", type=Path, required=True, help="folder for addresses, host keys and the socket")
     parser.add_argument("--journal", type=Path, help="folder for what each device hears")
     given = parser.parse_args(arguments)
+    # A client that hangs up without a word is no news: asyncio warns of each octet that it no longer takes.
+    logging.getLogger("asyncio").setLevel(logging.ERROR)
     plans = msgspec.json.decode(given.plan.read_bytes(), type=tuple[DevicePlan, ...])
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(plans, run=given.run, journals=given.journal))

@@ -1,0 +1,273 @@
+"""The datapath of an emulated Open vSwitch bridge: VLANs, learning, policing, counters.
+
+Source: ovs-vswitchd.conf.db(5) (tag, trunks, vlan_mode, ingress_policing_rate), ovs-ofctl(8) (NORMAL, fragments).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
+
+from deploy.lab.device import Packets, Passed, PortPlan, Traffic
+from deploy.lab.iproute import Link
+from deploy.lab.ovs_db import Row, Value
+from deploy.lab.ovs_flows import Flow, FlowTables, Meter
+from deploy.lab.ovs_match import ARP, FRAGMENT, IPV4, IPV6, LATER, PACKET_TYPE, mac
+
+AGEING = 300.0  # seconds that a learned MAC address is kept
+POLICING_BURST = 8000  # kilobits, where ingress_policing_burst is 0
+FIRST_IN = 4  # of a burst of fragments one in so many is a first one
+
+
+@dataclass(slots=True)
+class Port:
+    """One port of the bridge: its OpenFlow number, its network device and its rows in the database."""
+
+    plan: PortPlan
+    number: int
+    link: Link
+    row: Row
+    interface: Row
+    receives: bool = True
+    forwards: bool = True
+    policer: Meter | None = None
+
+    def admits(self, vlan: int) -> bool:
+        """Say whether frames of a VLAN (0: none) may leave by this port."""
+        mode, tag, trunks = _text(self.row["vlan_mode"]), numbers(self.row["tag"]), numbers(self.row["trunks"])
+        if mode == "access" or (not mode and tag):
+            return vlan == (tag[0] if tag else 0)
+        return not trunks or vlan in trunks or (mode.startswith("native") and vlan in tag)
+
+    def enters(self, vlan: int | None) -> tuple[int, str]:
+        """Say in which VLAN a frame is that enters by this port, or why it is dropped."""
+        mode, tag, trunks = _text(self.row["vlan_mode"]), numbers(self.row["tag"]), numbers(self.row["trunks"])
+        if mode == "access" or (not mode and tag):
+            return (tag[0] if tag else 0), f"tagged frame on access port {self.plan.name}" if vlan else ""
+        inner = vlan or (tag[0] if mode.startswith("native") and tag else 0)
+        if trunks and inner not in trunks and inner not in (tag if mode.startswith("native") else []):
+            return inner, f"port {self.plan.name} does not carry VLAN {inner}"
+        return inner, ""
+
+
+@dataclass(slots=True)
+class _Walk:
+    """A burst on its way through the flow tables."""
+
+    burst: Packets
+    vlan: int | None
+    why: str = ""
+    following: int = -1  # the table to go on with
+
+
+@dataclass(slots=True)
+class Bridge:
+    """A bridge with its flows and its MAC table, (VLAN, MAC) → (port number, when last seen)."""
+
+    ports: dict[str, Port]
+    tables: FlowTables = field(default_factory=FlowTables)
+    learned: dict[tuple[int, str], tuple[int, float]] = field(default_factory=dict)
+    started: float = 0.0  # 0: the first call that knows the time says when
+
+    @property
+    def numbers(self) -> dict[str, int]:
+        """OpenFlow port numbers by name."""
+        return {name: port.number for name, port in self.ports.items()}
+
+    def receive(self, burst: Packets, *, now: float) -> Passed:
+        """Take a burst in by its interface, and say what leaves again."""
+        port = self.ports.get(burst.interface)
+        if port is None:
+            return Passed(0, 0, None, f"no port {burst.interface}")
+        if not port.link.up:
+            return Passed(0, 0, None, f"link {burst.interface} is down")
+        port.link.rx_packets += burst.packets
+        port.link.rx_bytes += burst.octets
+        if not port.receives:
+            return Passed(0, 0, None, f"port {burst.interface} is set to no-receive")
+        policed = self._police(port, burst, now)
+        if policed.packets < burst.packets:
+            held = f"ingress policing of {burst.interface}"
+            rest = self._by_kind(port, policed, now)
+            return replace(rest, why=rest.why or held)
+        return self._by_kind(port, burst, now)
+
+    def settle(self, *, now: float) -> None:
+        """Let old entries go: flows with a timeout, MAC addresses not seen for long."""
+        if not self.started:
+            self.started = now
+            for flow in self.tables.flows:
+                flow.created = flow.used = now
+        self.tables.expire(now=now)
+        if self.learned:
+            self.learned = {key: entry for key, entry in self.learned.items() if now - entry[1] < AGEING}
+
+    def hear_neighbours(self, *, now: float) -> None:
+        """Learn the hosts behind the ports from the ARP and ND that every host sends now and then, uncounted."""
+        for port in self.ports.values():
+            if not (port.link.up and port.receives):
+                continue
+            for address, _ in port.plan.neighbours:
+                vlan, dropped = port.enters(None)
+                flow = self.tables.lookup(
+                    {PACKET_TYPE: 0, "in_port": port.number, "dl_src": mac(address), "dl_type": ARP}
+                )
+                if flow and "NORMAL" in flow.actions and not dropped:
+                    quiet = mac(address) % 29
+                    seen = self.learned.get((vlan, address), (0, 0.0))[1]
+                    self.learned[vlan, address] = (port.number, max(seen, now - quiet))
+
+    def flush_port(self, number: int) -> None:
+        """Forget what was learned on a port: its VLAN has changed."""
+        self.learned = {key: entry for key, entry in self.learned.items() if entry[0] != number}
+
+    def _police(self, port: Port, burst: Packets, now: float) -> Packets:
+        rate = int(str(port.interface["ingress_policing_rate"]))
+        if not rate:
+            port.policer = None
+            return burst
+        size = int(str(port.interface["ingress_policing_burst"])) or POLICING_BURST
+        if port.policer is None or (port.policer.rate, port.policer.burst) != (rate, size):
+            port.policer = Meter(0, ("kbps", "burst"), rate, size)
+        passed = port.policer.pass_on(burst.packets, burst.octets, now=now, seconds=burst.seconds)
+        port.link.rx_dropped += burst.packets - passed
+        return share(burst, passed)
+
+    def _by_kind(self, port: Port, burst: Packets, now: float) -> Passed:
+        """First and later fragments meet different flows where a flow asks for the difference."""
+        asks = any("nw_frag" in flow.match.fields for flow in self.tables.flows)
+        if burst.traffic is not Traffic.FRAGMENT or not asks or burst.packets < FIRST_IN:
+            kind = FRAGMENT if burst.packets < FIRST_IN else FRAGMENT | LATER
+            return self._classify(port, burst, kind if burst.traffic is Traffic.FRAGMENT else 0, now)
+        first = share(burst, burst.packets // FIRST_IN)
+        later = replace(burst, packets=burst.packets - first.packets, octets=burst.octets - first.octets)
+        heads = self._classify(port, first, FRAGMENT, now)
+        tails = self._classify(port, later, FRAGMENT | LATER, now)
+        return Passed(
+            heads.packets + tails.packets, heads.octets + tails.octets, heads.vlan or tails.vlan, tails.why or heads.why
+        )
+
+    def _classify(self, port: Port, burst: Packets, fragment: int, now: float) -> Passed:
+        """Walk the burst through the flow tables."""
+        if not burst.packets:
+            return Passed(0, 0, None)
+        walk = _Walk(burst, burst.vlan)
+        table = 0
+        while True:
+            packet = fields(replace(burst, vlan=walk.vlan), port.number, fragment)
+            flow = self.tables.lookup(packet, table)
+            if flow is None:
+                return Passed(0, 0, None, f"no flow in table {table} matches")
+            flow.packets += walk.burst.packets
+            flow.octets += walk.burst.octets
+            flow.used = now
+            walk.following = -1
+            for action in flow.actions:
+                left = self._act(action, port, walk, now)
+                if left is not None:
+                    return left
+            if walk.following <= table:
+                return Passed(0, 0, None, walk.why or self._why(flow))
+            table = walk.following
+
+    def _act(self, action: str, port: Port, walk: _Walk, now: float) -> Passed | None:
+        """Do one action of a flow; what has passed when the burst leaves by it."""
+        name, _, value = action.partition(":")
+        match name:
+            case "meter":
+                meter, before = self.tables.meters[int(value)], walk.burst
+                passed = meter.pass_on(before.packets, before.octets, now=now, seconds=before.seconds)
+                walk.burst = share(before, passed)
+                if passed < before.packets:
+                    walk.why = walk.why or f"meter {value} of {meter.rate} {meter.flags[0]}"
+            case "set_field":
+                walk.vlan = int(value.partition("->")[0]) & 0xFFF
+            case "pop_vlan":
+                walk.vlan = None
+            case "goto_table":
+                walk.following = int(value)
+            case "NORMAL":
+                return self._normal(port, walk.burst, walk.vlan, walk.why, now)
+            case "output" | "IN_PORT" | "FLOOD" | "ALL":
+                return self._send(walk.burst, walk.vlan, self._chosen(port, name, value), walk.why)
+            case _ if name.startswith("resubmit"):
+                walk.following = int(name[len("resubmit(,") : -1])
+        return None
+
+    def _normal(self, port: Port, burst: Packets, vlan: int | None, why: str, now: float) -> Passed:
+        inner, dropped = port.enters(vlan)
+        if dropped:
+            return Passed(0, 0, None, dropped)
+        if not mac(burst.src_mac) >> 40 & 1:
+            self.learned[inner, burst.src_mac] = (port.number, now)
+        known = self.learned.get((inner, burst.dst_mac))
+        if known and now - known[1] < AGEING:
+            if known[0] == port.number:
+                return Passed(0, 0, None, f"{burst.dst_mac} is behind the same port")
+            leaving = [other for other in self.ports.values() if other.number == known[0]]
+        else:
+            leaving = [other for other in self.ports.values() if other is not port and other.admits(inner)]
+        return self._send(burst, inner or None, leaving, why)
+
+    def _send(self, burst: Packets, vlan: int | None, leaving: list[Port], why: str) -> Passed:
+        able = [port for port in leaving if port.link.up and port.forwards]
+        for port in able:
+            port.link.tx_packets += burst.packets
+            port.link.tx_bytes += burst.octets
+        if not able:
+            return Passed(0, 0, None, f"no port takes frames of VLAN {vlan or 0}")
+        return Passed(burst.packets, burst.octets, vlan, why)
+
+    def _chosen(self, port: Port, name: str, value: str) -> list[Port]:
+        match name:
+            case "output":
+                return [other for other in self.ports.values() if other.number == int(value) and other is not port]
+            case "IN_PORT":
+                return [port]
+            case "FLOOD" | "ALL":
+                return [other for other in self.ports.values() if other is not port]
+        return []
+
+    def _why(self, flow: Flow) -> str:
+        text = flow.match.text({})
+        return f"flow priority={flow.priority}{',' if text else ''}{text} actions={','.join(flow.actions) or 'drop'}"
+
+
+def fields(burst: Packets, in_port: int, fragment: int) -> Mapping[str, int]:
+    """Give a burst as the flow table sees it: of fragments and malformed packets the ports are zero."""
+    packet = {PACKET_TYPE: 0, "in_port": in_port, "dl_src": mac(burst.src_mac), "dl_dst": mac(burst.dst_mac)}
+    if burst.vlan is not None:
+        packet["dl_vlan"] = burst.vlan
+        packet["dl_vlan_pcp"] = 0
+    if not burst.src:
+        return {**packet, "dl_type": burst.protocol if burst.protocol > 0x5FF else ARP}
+    source, target = ip_address(burst.src), ip_address(burst.dst)
+    names = ("nw_src", "nw_dst") if source.version == 4 else ("ipv6_src", "ipv6_dst")
+    plain = burst.traffic is Traffic.PLAIN
+    return {
+        **packet,
+        "dl_type": IPV4 if source.version == 4 else IPV6,
+        names[0]: int(source),
+        names[1]: int(target),
+        "nw_proto": burst.protocol,
+        "nw_frag": fragment,
+        "nw_tos": 0,
+        "nw_ttl": 64,
+        "tp_src": burst.src_port if plain else 0,
+        "tp_dst": burst.dst_port if plain else 0,
+    }
+
+
+def share(burst: Packets, packets: int) -> Packets:
+    """Give so many packets of a burst, with their part of its octets."""
+    if packets == burst.packets:
+        return burst
+    return replace(burst, packets=packets, octets=burst.octets * packets // burst.packets if burst.packets else 0)
+
+
+def numbers(value: Value) -> list[int]:
+    """Give the integers of a column."""
+    return [item for item in value if isinstance(item, int)] if isinstance(value, list) else []
+
+
+def _text(value: Value) -> str:
+    return str(value[0]) if isinstance(value, list) and value else ""
