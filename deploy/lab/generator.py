@@ -1,8 +1,8 @@
 """The provider at work: `python -m deploy.lab.generator --seed N --broker HOST:PORT --run DIR`.
 
 Writes a normal day with past receipt stamps at full speed, then goes on live, with clock marks that follow each tick.
-Commands come as JSON lines on standard input: `{"start": 1}`, `{"stop": 1}`, `{"end": true}`. What it knows to be true
-goes to standard output, a JSON object per line with the key "event":
+Commands come as JSON lines on standard input: `{"start": 1}`, `{"stop": 1}`, `{"totals": true}`, `{"end": true}`.
+What it knows to be true goes to standard output, a JSON object per line with the key "event":
 
     warming    fraction               how much of the day is written
     warm       until_ns, records      the day is written, live begins where it ends
@@ -88,6 +88,8 @@ class Stage:
             self._live.start(self._journeys[int(order["start"])], at_ns=at_ns)
         if "stop" in order:
             self._live.stop(int(order["stop"]))
+        if order.get("totals"):
+            self._say("totals", records=self._out.written.records, messages=self._out.written.messages)
         return not order.get("end", False)
 
     def tick(self, *, at_ns: int, clock: Clock) -> None:
@@ -180,7 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stage = Stage(source, Live(source, normal, plant, seed=given.seed), journeys, out, say=_say)
         play(stage, orders, from_ns=end_ns, clock=clock, say=_say)
         publisher.flush()
-        _say("totals", records=out.written.records, messages=out.written.messages, lost=sum(publisher.lost.values()))
+        if publisher.lost:
+            sys.stderr.write(f"lost messages: {dict(publisher.lost)}: {publisher.why_lost}\n")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,89 @@
+"""The processes that Cordon is made of, each as a command line with its sign of readiness.
+
+`cordon up` and the demonstration start the same parts: what runs in one runs in the other.
+"""
+
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from deploy import broker as embedded
+from deploy.supervisor import Part, python
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where a run of Cordon keeps its things, and what it is started with."""
+
+    run: Path
+    site: Path
+    policy: Path
+    broker: str  # HOST:PORT
+    ledger: str  # database URL
+    known_hosts: Path
+    mode: str = ""  # stricter than the policy's, when given
+    broker_file: Path | None = None
+    embedded: bool = True
+
+    @property
+    def connection(self) -> Path:
+        """The file that tells other commands where the API is."""
+        return self.run / "connection.toml"
+
+    def common(self) -> tuple[str, ...]:
+        """Options of every process that reads Kafka."""
+        more = ("--broker-file", str(self.broker_file)) if self.broker_file else ()
+        near = ("--embedded",) if self.embedded else ()
+        return ("--site", str(self.site), "--policy", str(self.policy), "--broker", self.broker, *more, *near)
+
+
+def broker(port: int) -> Part:
+    """The embedded broker; memory only."""
+    return Part("broker", tuple(embedded.command(port)), ready=lambda: listens(port), deadline_s=20.0)
+
+
+def worker(layout: Layout, *, ready: Callable[[], bool], alive: Callable[[], bool] | None = None) -> Part:
+    """The streams worker. It is ready when its heartbeat was heard, which only others can tell."""
+    command = python("-m", "streams", "worker", *layout.common(), "--data-dir", str(layout.run / "worker"))
+    return Part("streams", command, ready=ready, alive=alive, deadline_s=60.0)
+
+
+def clock(layout: Layout) -> Part:
+    """Clock marks for collectors that write none."""
+    return Part("clock", python("-m", "streams", "clock", *layout.common()))
+
+
+def controller(layout: Layout, *, ready: Callable[[], bool]) -> Part:
+    """The controller: the only process with a way to the devices."""
+    mode = ("--mode", layout.mode) if layout.mode else ()
+    command = python(
+        "-m", "controller", *layout.common(), "--ledger", layout.ledger,
+        "--known-hosts", str(layout.known_hosts), "--run-dir", str(layout.run), *mode,
+    )  # fmt: skip
+    return Part("controller", command, ready=ready, deadline_s=60.0)
+
+
+def api(layout: Layout, *, host: str, port: int, ready: Callable[[], bool]) -> Part:
+    """The HTTP interface."""
+    command = python(
+        "-m", "api", "--ledger", layout.ledger, "--site", str(layout.site), "--host", host, "--port", str(port),
+        "--connection", str(layout.connection),
+    )  # fmt: skip
+    return Part("api", command, ready=ready, deadline_s=30.0)
+
+
+def listens(port: int, host: str = "127.0.0.1") -> bool:
+    """True when somebody accepts connections there."""
+    try:
+        with socket.create_connection((host, port), timeout=0.2):
+            return True
+    except OSError:
+        return False
+
+
+def free_port() -> int:
+    """A loopback port that nobody holds now; whoever takes it should do so soon."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
