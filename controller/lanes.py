@@ -76,7 +76,7 @@ class Lanes:
                 self._running[job.key] = job
             try:
                 job.run()
-            except Exception as error:  # noqa: BLE001  # the lane outlives its jobs; the caller hears of each
+            except Exception as error:  # the lane outlives its jobs; the caller hears of each
                 self._failed(job.key, error)
             finally:
                 with self._changed:

@@ -282,6 +282,7 @@ def _tried(decision: Decision, around: Situation) -> Iterator[Reason]:
             one.id != decision.id
             and one.state in {State.FAILED, State.REJECTED, State.STUCK}
             and one.created_ns > since
+            and not {"unsuitable", "interrupted"} & set(one.facts)
             and same_place(one.attachment, decision.attachment)
         ):
             yield Reason(Rule.TRIED, False, f"decision {one.id} against the same subject {one.state} before")

@@ -1,0 +1,93 @@
+"""The port's own word: two readings of its counters, the first taken as early as suspicion rises."""
+
+import threading
+from collections.abc import Mapping
+
+from controller.comparing import counted
+from controller.domain.address import Port
+from controller.domain.errors import DeviceError
+from controller.domain.fence import Counters
+from controller.domain.record import Attachment, Decision, Reason
+from controller.domain.rulebook import Corroboration
+from controller.domain.verdict import Witness
+from controller.ports import Clock, Network
+
+RULE = "port-counters"
+_KEPT_GAPS = 10
+"""A first reading older than so many gaps averages over what was before, and is taken anew."""
+
+
+class Readings:
+    """Asks ports for their counters and keeps the first reading of each until the second makes the pair."""
+
+    def __init__(self, network: Network, clock: Clock, rules: Corroboration) -> None:
+        self._network, self._clock, self._rules = network, clock, rules
+        self._first: dict[Port, Counters] = {}
+        self._lock = threading.Lock()
+
+    def take_first(self, who: Attachment) -> None:
+        """Read the counters of the subject's ports and keep them; a device that cannot answer is asked again later."""
+        for port in entries_of(who):
+            try:
+                reading = self._network.device(port.device).counters(port.interface)
+            except DeviceError:
+                continue
+            with self._lock:
+                self._first[port] = reading
+
+    def kept(self, who: Attachment) -> Mapping[Port, Counters]:
+        """First readings that are still young enough to make a pair."""
+        oldest = self._clock.monotonic() - _KEPT_GAPS * self._rules.counter_gap_s
+        with self._lock:
+            return {port: one for port in entries_of(who) if (one := self._first.get(port)) and one.at_s >= oldest}
+
+    def begin(self, decision: Decision) -> None:
+        """Make sure that there is a young first reading where one will be needed."""
+        if self.needed(decision) and len(self.kept(decision.attachment)) < len(entries_of(decision.attachment)):
+            self.take_first(decision.attachment)
+
+    def needed(self, decision: Decision) -> bool:
+        """True when the evidence is of volume and the policy wants the port to confirm it."""
+        return self._rules.counters and any(one.witness is Witness.FLOW for one in decision.evidence)
+
+    def confirm(self, decision: Decision) -> Reason:
+        """Take second readings until the port agrees with the verdict, or the policy's patience is over.
+
+        A port that cannot be asked confirms nothing. Counters of several ports of one host are added.
+        """
+        if not self.needed(decision):
+            return Reason(RULE, True, "the evidence is not of volume: the port's counters were not asked")
+        who = decision.attachment
+        ports = entries_of(who)
+        first = self.kept(who)
+        if not ports or len(first) < len(ports):
+            return Reason(RULE, False, "the port's counters could not be read")
+        shared = who.shared and who.guest is None
+        begun, last = self._clock.monotonic(), first
+        while True:
+            wait = max(one.at_s for one in last.values()) + self._rules.counter_gap_s - self._clock.monotonic()
+            if wait > 0:
+                self._clock.pause(wait)
+            try:
+                second = {port: self._network.device(port.device).counters(port.interface) for port in ports}
+            except DeviceError as error:
+                return Reason(RULE, False, f"the port's counters could not be read: {error}")
+            answer = counted(_sum(first), _sum(second), decision.rates, self._rules, shared=shared)
+            if answer.agrees or self._clock.monotonic() - begun >= self._rules.counter_wait_s:
+                return Reason(RULE, answer.agrees, answer.text)
+            last = second
+
+
+def entries_of(who: Attachment) -> tuple[Port, ...]:
+    """Where the subject's frames enter: its guest interface where Cordon can reach it, else its ports."""
+    return (who.guest,) if who.guest is not None else who.ports
+
+
+def _sum(readings: Mapping[Port, Counters]) -> Counters:
+    some = tuple(readings.values())
+    return Counters(
+        interface=" + ".join(one.interface for one in some),
+        at_s=sum(one.at_s for one in some) / len(some),
+        octets_in=sum(one.octets_in for one in some),
+        packets_in=sum(one.packets_in for one in some),
+    )

@@ -1,0 +1,126 @@
+"""Looking at slots before and after: what stands there, what shall, and the lines between."""
+
+from dataclasses import dataclass, replace
+
+from controller.clerk import Clerk, holding
+from controller.comparing import aim, missing
+from controller.domain.decision import State
+from controller.domain.errors import ForeignState
+from controller.domain.fence import Change, Effect, FenceKind, Slot, SlotKind, SlotState
+from controller.domain.record import Decision, LegRecord, LegState
+from controller.domain.rulebook import Fences
+from controller.ports import Network, NetworkDevice
+from controller.readings import Readings
+
+PLACED = frozenset({LegState.RECORDED, LegState.VERIFIED, LegState.UNKNOWN})
+"""Legs of which a device may hold something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """One slot as it was found, and what would be done to it."""
+
+    slot: Slot
+    device: NetworkDevice
+    change: Change
+    native: SlotState
+    alone: bool  # no other live fence stands there
+    edited: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What one kind of session needs: the devices, and their counters as asked over the same sessions."""
+
+    network: Network
+    readings: Readings
+
+
+class Surveyor:
+    """Looks at slots over live or rehearsal sessions, whichever a decision is for, and plans. Sends nothing."""
+
+    def __init__(self, *, clerk: Clerk, live: Tools, rehearsal: Tools, fences: Fences) -> None:
+        self._clerk, self._fences = clerk, fences
+        self._tools = {False: live, True: rehearsal}
+
+    def tools(self, decision: Decision) -> Tools:
+        """The devices and counters that a decision is carried out with."""
+        return self._tools[decision.simulated]
+
+    def device(self, decision: Decision, slot: Slot) -> NetworkDevice:
+        """The device of a slot, over the decision's kind of session."""
+        return self._tools[decision.simulated].network.device(slot.device)
+
+    def slots(self, decision: Decision) -> tuple[Survey, ...]:
+        """Look at every slot of a decision and plan it. Raises DeviceError, ForeignState before an edit in the way."""
+        slots = tuple(dict.fromkeys(leg.slot for leg in legs_of(decision)))
+        surveys = tuple(self.slot(decision, slot, keep=True) for slot in slots)
+        for survey in surveys:
+            if decision.state is State.APPROVED and (
+                gone := missing(effects_of(decision, survey.slot), survey.change.want)
+            ):
+                what = ", ".join(gone)
+                raise ForeignState(survey.slot.device, f"{survey.slot.name}: somebody changed {what} on a live fence")
+        return surveys
+
+    def slot(self, decision: Decision, slot: Slot, *, keep: bool) -> Survey:
+        """Look at a slot and aim it at all live fences, this decision's among them when it is to `keep`."""
+        ledger = self._clerk.ledger
+        device = self.device(decision, slot)
+        held = device.observe(slot)
+        others = [one for one in holding(ledger.live()) if one.id != decision.id and is_placed(one, slot)]
+        theirs = [effect for one in others for effect in effects_of(one, slot)]
+        own = effects_of(decision, slot)
+        left = [*theirs, *(own if is_placed(decision, slot) else ())]
+        kept = ledger.native(slot) if left else None
+        aimed = aim(
+            kept if kept is not None else held.state, held.state, left=left, live=[*theirs, *(own if keep else ())]
+        )
+        want = replace(aimed.want, expires_s=self._timer_s(decision))
+        return Survey(
+            slot=slot,
+            device=device,
+            change=device.plan(want, held),
+            native=aimed.native,
+            alone=not others,
+            edited=aimed.edited if left else (),
+        )
+
+    def _timer_s(self, decision: Decision) -> int | None:
+        """How long a device that ends entries by itself may keep them; None where a person ends the decision."""
+        if not decision.until_ns:
+            return None
+        left_s = (decision.until_ns - max(self._clerk.time.now_ns(), decision.created_ns)) / 1e9
+        return int(max(left_s, 0.0) + self._fences.device_margin_s)
+
+
+def devices_of(decision: Decision) -> tuple[str, ...]:
+    """Every device that carrying out or asking for a decision speaks to."""
+    who = decision.attachment
+    ports = (who.guest,) if who.guest is not None else who.ports
+    fenced = [device for record in decision.fences for device in record.fence.devices]
+    return tuple(dict.fromkeys([*fenced, *(port.device for port in ports)]))
+
+
+def legs_of(decision: Decision) -> tuple[LegRecord, ...]:
+    """The records of a decision's legs, each slot once, in order."""
+    return tuple({leg.slot: leg for record in decision.fences for leg in record.legs}.values())
+
+
+def effects_of(decision: Decision, slot: Slot) -> list[Effect]:
+    """All that a decision wants of one slot."""
+    return [leg.effect for record in decision.fences for leg in record.fence.legs if leg.slot == slot]
+
+
+def is_placed(decision: Decision, slot: Slot) -> bool:
+    """True when a device may hold something of the decision in that slot."""
+    return any(leg.slot == slot and leg.state in PLACED for leg in legs_of(decision))
+
+
+def changes_port(decision: Decision) -> bool:
+    """True when a leg set what belongs to whoever hangs on the port, and not only rules that name the sender."""
+    return any(
+        leg.slot.kind is SlotKind.PORT and record.fence.kind not in {FenceKind.FILTER_CLASS, FenceKind.BLOCK_ADDRESS}
+        for record in decision.fences
+        for leg in record.fence.legs
+    )
