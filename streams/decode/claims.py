@@ -1,4 +1,4 @@
-"""What a log line claims: that a source did something, or that a device suffers. Evidence comes of it only in scoring."""
+"""What a log line claims: that a source did something, or that a device suffers. Scoring makes evidence of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
