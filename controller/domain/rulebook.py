@@ -24,6 +24,7 @@ class Scoring:
     baseline_min_age_s: float = 14_400.0  # event time over which a host must have been heard before its ratio counts
     checkpoint_s: float = 5.0
     silent_after_s: float = 15.0  # an exporter heard before is silent after so long
+    stamp_trust_s: float = 172_800.0  # a receipt stamp so much older than the broker's own is void
     max_hosts: int = 1_000_000  # the longest idle are forgotten first
     expected_weight: float = 0.0  # factor on volumetric evidence inside an expected bulk window
 

@@ -88,7 +88,10 @@ def score_of(forces: list[float]) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What the subject sends and receives now, per second, sampling already multiplied out."""
+    """What the subject sends and receives now, per second, sampling already multiplied out.
+
+    `bits` to `odd_protocol` are what gets through; what was sampled at the port and then dropped by a rule is apart.
+    """
 
     bits: float = 0.0
     packets: float = 0.0
@@ -101,6 +104,8 @@ class Rates:
     baseline_bits: float = 0.0
     baseline_packets: float = 0.0
     baseline_age_s: float = 0.0
+    discarded_bits: float = 0.0
+    discarded_packets: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

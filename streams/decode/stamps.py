@@ -1,0 +1,94 @@
+"""Times as collectors write them: integers of some unit, RFC 3339, or seconds as text; and which of them to believe."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Stamp: TypeAlias = int | float | str
+
+FUTURE_NS = 300_000_000_000
+"""A receipt stamp cannot lie after the broker's own by more than two clocks may differ."""
+
+LONGEST_FLOW_NS = 2 * 3600 * 1_000_000_000
+"""Active timeouts default to 30 minutes on some platforms; a flow that claims to be longer than this lies."""
+
+_HIGHEST_NS = 1 << 62
+
+
+def stamp_ns(stamp: Stamp) -> int:
+    """Nanoseconds since the epoch; 0 for what cannot be read.
+
+    Integers are ns; text is seconds with a fraction, or a date in RFC 3339 or with a space for the T, UTC if unzoned.
+    """
+    if isinstance(stamp, float):
+        stamp = repr(stamp)
+    if isinstance(stamp, int):
+        return stamp if 0 <= stamp < _HIGHEST_NS else 0
+    text = stamp.strip()
+    if text.isdigit() and len(text) > 12:
+        return stamp_ns(int(text))
+    whole, _, fraction = text.partition(".")
+    if whole.isdigit() and (fraction.isdigit() or not fraction):
+        return stamp_ns(int(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, "0")))
+    return _date_ns(text)
+
+
+def _date_ns(text: str) -> int:
+    try:
+        moment = datetime.fromisoformat(_trimmed(text))
+    except ValueError:
+        return 0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    try:
+        seconds = int(moment.replace(microsecond=0).timestamp())
+    except (OverflowError, ValueError):
+        return 0
+    return stamp_ns(seconds * 1_000_000_000 + moment.microsecond * 1000)
+
+
+def _trimmed(text: str) -> str:
+    """A date whose fraction of a second has at most the six digits that datetime reads."""
+    head, dot, tail = text.partition(".")
+    if not dot:
+        return text
+    digits = len(tail) - len(tail.lstrip("0123456789"))
+    return f"{head}.{tail[: min(digits, 6)]}{tail[digits:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """Believable times of n records."""
+
+    receipt_ns: NDArray[np.int64]
+    duration_ns: NDArray[np.int64]
+    skewed: NDArray[np.bool_]
+    skew_ns: NDArray[np.int64]
+
+
+def believed(
+    receipt: NDArray[np.int64],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    *,
+    kafka_ns: int,
+    oldest_ns: int,
+) -> Times:
+    """Receipt and duration of each record, void where they cannot be true.
+
+    A receipt stamp more than `oldest_ns` before the Kafka timestamp, or after it, is void: the Kafka timestamp stands
+    in, and the duration is void too. A missing stamp (0) takes the Kafka timestamp and is no skew.
+    """
+    missing = receipt == 0
+    if kafka_ns:
+        void = ~missing & ((receipt < kafka_ns - oldest_ns) | (receipt > kafka_ns + FUTURE_NS))
+        receipt = np.where(missing | void, kafka_ns, receipt)
+    else:
+        void = np.zeros(len(receipt), np.bool_)
+    duration = end - start
+    honest = (start > 0) & (duration > 0) & (duration <= LONGEST_FLOW_NS) & ~void
+    skew = np.where(end > 0, np.abs(end - receipt), 0)
+    return Times(receipt, np.where(honest, duration, 0), void | ((end > 0) & (skew > FUTURE_NS)), skew)

@@ -1,0 +1,266 @@
+"""Rows of activity, and the bytes in which they travel from combining to scoring. Private to streams, and versioned.
+
+A row is what one exporter saw of one subject in one tick. Counts are whole numbers with sampling multiplied out, so
+that adding them up gives the same in any order.
+"""
+
+import zlib
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.errors import BadInput
+from streams.keys import WIDTH
+
+VERSION = 1
+SKETCH_BITS = 256
+_COMPRESS_FROM = 20_000
+
+
+class Col(IntEnum):
+    """Columns of counts. Those before BYTES_IN are what the subject sent, the rest what it received."""
+
+    BYTES = 0
+    PACKETS = 1
+    FLOWS = 2
+    FRAGMENTS = 3
+    MALFORMED = 4
+    ODD = 5  # odd protocols, and frames that are not IP
+    SYN_ONLY = 6
+    PROBES = 7  # SYN-only, echo requests, small UDP to service ports
+    SMALL = 8  # packets below 100 octets
+    MAIL = 9  # mail sessions begun
+    REFLECTED = 10  # octets sent from UDP ports that reflectors answer from
+    ANSWERS = 11  # SYN-ACK, RST, unreachables, DNS replies
+    LOOPED = 12  # group frames whose source lives elsewhere
+    DISCARDED_BYTES = 13  # sampled at the port, dropped by a rule: counted in BYTES too
+    DISCARDED_PACKETS = 14
+    EXPECTED_BYTES = 15  # inside a window of wanted bulk traffic: counted in BYTES too
+    EXPECTED_PACKETS = 16
+    SAMPLES = 17  # packets that were really counted, before sampling is multiplied out
+    VARIANCE = 18  # of PACKETS: n·N·(N−1) for n samples of one in N
+    PEERS_SPREAD = 19  # distinct peers of flows that last longer than a tick, in thousandths
+    PORTS_SPREAD = 20  # distinct ports of such flows; for attachments distinct sources
+    BYTES_IN = 21
+    PACKETS_IN = 22
+    ANSWERS_IN = 23  # SYN-ACK, RST and unreachables that came in: nobody talks with the subject
+
+
+NCOL = len(Col)
+OUT = slice(0, Col.BYTES_IN)
+IN = slice(Col.BYTES_IN, NCOL)
+MAX_COUNT = 1 << 48
+"""No count of a row is larger: it leaves room to add a million of them, and no exporter counts so far in a tick."""
+
+
+class Vantage(IntEnum):
+    """Where a row's traffic was seen to enter, from the worst witness to the best."""
+
+    UNPLACED = 0  # the input interface is unknown
+    CROSSING = 1  # a trunk between our own devices
+    EDGE = 2  # a port to which the estate ties the subject
+
+
+class Flag(IntEnum):
+    """Bits of a row's `flags`."""
+
+    LATE = 1
+    SPOOFED = 2  # charged to an attachment because its source is not bound there
+    GATEWAY = 4  # a gateway hangs on the port: many sources are its trade
+    SHARED_NO_MAC = 8  # a shared port, and no MAC to tell its guests apart
+
+
+@dataclass(slots=True)
+class Rows:
+    """n rows as columns. `peers` are the loudest few of each row, and `sketch` the hashed distinct ones, as pairs."""
+
+    key: NDArray[np.bytes_]  # S32
+    exporter: NDArray[np.int32]  # index into Body.names
+    tick: NDArray[np.int64]  # event time of the tick's start in ticks
+    span: NDArray[np.int32]  # ticks over which the counts spread, from `tick` on
+    vantage: NDArray[np.int8]
+    flags: NDArray[np.int8]
+    interface: NDArray[np.int64]
+    mac: NDArray[np.int64]
+    first_ns: NDArray[np.int64]
+    counts: NDArray[np.int64]  # n × NCOL
+    peer_row: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    peer: NDArray[np.bytes_] = field(default_factory=lambda: np.zeros(0, "S16"))
+    peer_bytes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    bit_row: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
+    bit: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))  # peers 0..255, ports (or sources) 256..511
+
+    def __len__(self) -> int:
+        return len(self.tick)
+
+    def pick(self, chosen: NDArray[np.int64]) -> "Rows":
+        """These rows only, in this order; each at most once."""
+        place = np.full(len(self), -1, np.int32)
+        place[chosen] = np.arange(len(chosen), dtype=np.int32)
+        peers, bits = place[self.peer_row] >= 0, place[self.bit_row] >= 0
+        columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in _PER_ROW}
+        columns |= {"peer_row": place[self.peer_row[peers]], "bit_row": place[self.bit_row[bits]]}
+        columns |= {"peer": self.peer[peers], "peer_bytes": self.peer_bytes[peers], "bit": self.bit[bits]}
+        return Rows(**columns)
+
+
+_PER_ROW = ("key", "exporter", "tick", "span", "vantage", "flags", "interface", "mac", "first_ns", "counts")
+
+
+def joined(parts: list[Rows]) -> Rows:
+    """Several sets of rows as one; their `exporter` must index the same names."""
+    starts = np.cumsum([0, *(len(part) for part in parts)])[:-1].astype(np.int32)
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in (*_PER_ROW, "peer", "peer_bytes", "bit")
+    }
+    for name in ("peer_row", "bit_row"):
+        columns[name] = np.concatenate([getattr(part, name) + at for part, at in zip(parts, starts, strict=True)])
+    return Rows(**columns)
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """What a log line says of a subject: `count` lines of one kind within a frame and tick."""
+
+    key: bytes
+    detector: str
+    witness: str
+    source: str
+    at_ns: int
+    count: float
+    text: str
+    traffic: str = "all"
+    compromise: bool = False
+    peer: str = ""
+    facts: dict[str, str] = {}
+
+
+class Symptom(msgspec.Struct, frozen=True, array_like=True):
+    """What a device says of itself: it suffers."""
+
+    device: str
+    kind: str
+    text: str
+    at_ns: int
+
+
+class Sighting(msgspec.Struct, frozen=True, array_like=True):
+    """An exporter heard in a tick."""
+
+    exporter: str
+    tick: int
+    records: int
+    last_ns: int
+    sampling: int = 0
+
+
+class Body(msgspec.Struct, array_like=True):
+    """One message of activity."""
+
+    topic: str
+    heard: list[tuple[int, int]]  # (tick, records): records that are counted here and in no other partition's body
+    names: list[str]  # exporters
+    columns: dict[str, tuple[str, bytes]] = {}
+    claims: list[Claim] = []
+    symptoms: list[Symptom] = []
+    sightings: list[Sighting] = []
+
+
+_ENCODER = msgspec.msgpack.Encoder()
+_DECODER = msgspec.msgpack.Decoder(Body)
+
+
+def encode(body: Body, rows: Rows | None) -> bytes:
+    """Body and rows as bytes. Columns shrink to the smallest integers that hold them; columns of zeros are left out."""
+    if rows is not None and len(rows):
+        body.columns = dict(_columns(rows))
+    raw = _ENCODER.encode(body)
+    squeezed = len(raw) > _COMPRESS_FROM
+    return bytes((ord("C"), VERSION, squeezed)) + (zlib.compress(raw, 1) if squeezed else raw)
+
+
+def decode(raw: bytes) -> tuple[Body, Rows | None]:
+    """Read `encode`. Raises BadInput."""
+    if raw[:2] != bytes((ord("C"), VERSION)):
+        raise BadInput("not activity of version 1")
+    try:
+        body = _DECODER.decode(zlib.decompress(raw[3:]) if raw[2] else raw[3:])
+        return body, _rows(body.columns) if body.columns else None
+    except (msgspec.MsgspecError, zlib.error, ValueError, TypeError, KeyError, IndexError) as error:
+        raise BadInput(f"activity: {error}") from None
+
+
+def _columns(rows: Rows) -> list[tuple[str, tuple[str, bytes]]]:
+    unique, index = np.unique(rows.key, return_inverse=True)
+    base = int(rows.first_ns.min())
+    plain: list[tuple[str, NDArray[Any]]] = [
+        ("keys", unique),
+        ("key", index),
+        ("tick", rows.tick - int(rows.tick.min())),
+        ("first", rows.first_ns - base),
+        ("base", np.array([rows.tick.min(), base], np.int64)),
+        *((name, getattr(rows, name)) for name in ("exporter", "span", "vantage", "flags", "interface", "mac")),
+        *((f"c{column.value}", rows.counts[:, column]) for column in Col),
+        *((name, getattr(rows, name)) for name in ("peer_row", "peer", "peer_bytes", "bit_row", "bit")),
+    ]
+    return [(name, _packed(one)) for name, one in plain if name in {"key", "tick"} or (one.size and _speaks(one))]
+
+
+def _speaks(column: NDArray[Any]) -> bool:
+    return column.dtype.kind not in "iu" or bool(column.any())
+
+
+def _packed(column: NDArray[Any]) -> tuple[str, bytes]:
+    if column.dtype.kind in "iu" and column.size:
+        low, high = int(column.min()), int(column.max())
+        kinds = ("u1", "<u2", "<u4") if low >= 0 else ()
+        kind = next((one for one in kinds if high <= np.iinfo(one).max), "<i8")
+        column = column.astype(kind)
+    return column.dtype.str, column.tobytes()
+
+
+_TYPES = {
+    "exporter": np.int32, "span": np.int32, "vantage": np.int8, "flags": np.int8, "interface": np.int64,
+    "mac": np.int64, "peer_row": np.int32, "peer_bytes": np.int64, "bit_row": np.int32, "bit": np.int16,
+}  # fmt: skip
+
+
+def _rows(columns: dict[str, tuple[str, bytes]]) -> Rows:
+    def read(name: str, kind: Any, count: int) -> NDArray[Any]:
+        if name not in columns:
+            return np.zeros(count, kind)
+        dtype, raw = columns[name]
+        if np.dtype(dtype).kind not in "iu":
+            raise ValueError(f"{name} holds no integers")
+        column = np.frombuffer(raw, dtype).astype(kind)
+        if len(column) != count:
+            raise ValueError(f"{name} has {len(column)} of {count}")
+        return column
+
+    size = np.dtype(columns["key"][0]).itemsize
+    count = len(columns["key"][1]) // size
+    keys = np.frombuffer(columns["keys"][1], f"S{WIDTH}")
+    base = read("base", np.int64, 2)
+    counts = np.zeros((count, NCOL), np.int64)
+    for column in Col:
+        if f"c{column.value}" in columns:
+            counts[:, column] = read(f"c{column.value}", np.int64, count)
+    peers = len(columns["peer"][1]) // 16 if "peer" in columns else 0
+    bits = len(columns["bit_row"][1]) // np.dtype(columns["bit_row"][0]).itemsize if "bit_row" in columns else 0
+    bits = max(bits, len(columns["bit"][1]) // np.dtype(columns["bit"][0]).itemsize if "bit" in columns else 0)
+    lengths = {"peer_row": peers, "peer_bytes": peers, "bit_row": bits, "bit": bits}
+    plain = {name: read(name, kind, lengths.get(name, count)) for name, kind in _TYPES.items()}
+    if any(len(plain[name]) and int(plain[name].max()) >= count for name in ("peer_row", "bit_row")):
+        raise ValueError("a peer of no row")
+    return Rows(
+        key=keys[read("key", np.int64, count)],
+        tick=read("tick", np.int64, count) + base[0],
+        first_ns=read("first", np.int64, count) + base[1],
+        counts=counts,
+        peer=np.frombuffer(columns["peer"][1], "S16") if peers else np.zeros(0, "S16"),
+        **plain,
+    )
