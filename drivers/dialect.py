@@ -41,7 +41,7 @@ IDENTITY: Mapping[str, tuple[str, ...]] = {
 """Fields of what is held, and the values of which each is a spelling."""
 
 PLACE_FIELDS = frozenset({"interface", "tag"})
-"""Fields of the slot: the interface as the device spells it, and the same with nothing but letters, digits and _."""
+"""Fields of the slot: the interface as the device spells it, and the same with nothing but letters, digits and -."""
 
 TIMING_FIELDS = frozenset({"timer"})
 GROUPS = frozenset(
@@ -58,6 +58,7 @@ class Holds(StrEnum):
     SHUT = "shut"  # present while the port is closed
     RATE = "rate"
     ENTRIES = "entries"
+    GUARD = "guard"  # present while there is an entry or a rate: what both stand on
 
 
 class Family(StrEnum):

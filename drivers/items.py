@@ -67,6 +67,8 @@ def items_of(dialect: Dialect, kind: SlotKind, state: SlotState) -> tuple[Item, 
                 found[Item(row.name)] = None
             case Holds.RATE if state.rate_bps is not None:
                 found[Item(row.name, (("rate", state.rate_bps),))] = None
+            case Holds.GUARD if state.rate_bps is not None or entries:
+                found[Item(row.name)] = None
             case Holds.ENTRIES:
                 for entry in entries:
                     if applies(row, entry):
@@ -89,7 +91,7 @@ def _entry_item(dialect: Dialect, row: Row, entry: Entry) -> Item:
 
 
 def state_of(dialect: Dialect, kind: SlotKind, items: Iterable[Item]) -> SlotState:
-    """The state that these items amount to. An entry counts only when every item that it needs is there."""
+    """The state that these items amount to. A limit or an entry counts only when every item that it needs is there."""
     held = frozenset(items)
     rows = {row.name: row for row in dialect.rows_of(kind)}
     vlan: Vlan | None = None
@@ -109,9 +111,13 @@ def state_of(dialect: Dialect, kind: SlotKind, items: Iterable[Item]) -> SlotSta
                 candidates.add(_candidate(row, values))
             case _:
                 pass
-    whole = frozenset(
-        entry for entry in candidates if held >= set(items_of(dialect, kind, SlotState(entries=frozenset({entry}))))
-    )
+
+    def is_whole(part: SlotState) -> bool:
+        return held >= set(items_of(dialect, kind, part))
+
+    whole = frozenset(entry for entry in candidates if is_whole(SlotState(entries=frozenset({entry}))))
+    if not is_whole(SlotState(rate_bps=rate)):
+        rate = None
     left = [item.left_s for item in held if item.left_s is not None]
     return SlotState(vlan=vlan, enabled=enabled, rate_bps=rate, entries=whole, expires_s=min(left, default=None))
 

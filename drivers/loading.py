@@ -46,7 +46,7 @@ def load(text: str, *, file: str) -> Dialect:
     macros = document.pop("macros", {})
     if isinstance(rows := document.get("rows"), list):
         document["rows"] = list(_written_out(rows, file=file))
-    document = _put(document, macros)
+    document = _put(document, _put(macros, macros))
     document["digest"] = hashlib.sha256(text.encode()).hexdigest()
     for unknown in _MACRO.findall(repr(document)):
         raise ConfigError(file=file, key="macros", expected="a macro or variant of that name", got=f"%{unknown}%")
@@ -205,7 +205,7 @@ def _row(dialect: Dialect, row: Row, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _identity(dialect: Dialect, row: Row, key: str) -> Iterator[tuple[str, str]]:
-    belongs = {Holds.VLAN: {"vlan"}, Holds.SHUT: set(), Holds.RATE: {"rate"}}
+    belongs = {Holds.VLAN: {"vlan"}, Holds.SHUT: set(), Holds.RATE: {"rate"}, Holds.GUARD: set()}
     identity = set(dialect.identity_of(row))
     if row.holds in belongs and not identity <= belongs[row.holds]:
         yield f"{key}.set", f"no fields of other attributes: {', '.join(sorted(identity - belongs[row.holds]))}"

@@ -6,7 +6,7 @@ An answer in which a question's proof is missing, or a value that cannot be read
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
 from controller.domain.address import Prefix, mac_of
@@ -49,7 +49,10 @@ def read_slot(dialect: Dialect, kind: SlotKind, place: Place, answers: Answers) 
     spans: list[tuple[str, int, int]] = []
     for row in dialect.rows_of(kind):
         for found in _joined(row, told.fields, answers):
-            items[_item(dialect, row, found.groups, told)] = None
+            item = _item(dialect, row, found.groups, told)
+            if "vlan_name" in found.groups:
+                told = _called(told, item, found.groups["vlan_name"])
+            items[item] = None
             spans += found.spans
         if row.holds is Holds.VLAN and not any(item.row == row.name for item in items):
             items |= {Item(row.name, (("vlan", 1),)): None for _ in _default_vlan(dialect, told, answers)}
@@ -87,6 +90,12 @@ def told_by(dialect: Dialect, place: Place, answers: Answers) -> Place:
             if "vlan_name" in found.groups:
                 names[int(found.groups["vlan"])] = found.groups["vlan_name"]
     return Place(fields, names)
+
+
+def _called(place: Place, item: Item, name: str) -> Place:
+    """The place where a VLAN is called as the port calls it: by name or by number, so that undo writes the same."""
+    numbers = [value for _, value in item.values if isinstance(value, int)]
+    return replace(place, vlan_names={**place.vlan_names, **dict.fromkeys(numbers, name)})
 
 
 def totals(dialect: Dialect, fields: Mapping[str, str], answers: Answers) -> tuple[int, int, int | None]:
@@ -166,7 +175,7 @@ def _item(dialect: Dialect, row: Row, groups: Mapping[str, str], place: Place) -
     if "vlan_name" in groups:
         known["vlan"] = _vlan_number(groups["vlan_name"], place)
     if "rate_bps" in groups or "rate_kbps" in groups:
-        known["rate"] = int(groups["rate_bps"]) if "rate_bps" in groups else int(groups["rate_kbps"]) * 1000
+        known["rate"] = _rate(groups["rate_bps"]) if "rate_bps" in groups else int(groups["rate_kbps"]) * 1000
     try:
         values = tuple((name, known[name]) for name in dialect.identity_of(row))
     except KeyError as error:
@@ -186,6 +195,15 @@ def _source(groups: Mapping[str, str]) -> Prefix | None:
         return ip_network(f"{text}/{length}" if length and "/" not in text else text)
     except ValueError:
         raise BadInput(f"not a prefix: {text!r}") from None
+
+
+def _rate(text: str) -> int:
+    """Bits per second, as a number or in k, m and g of thousands."""
+    factor = {"k": 10**3, "m": 10**6, "g": 10**9}.get(text[-1:].lower(), 1)
+    digits = text if factor == 1 else text[:-1]
+    if not digits.isdigit():
+        raise BadInput(f"not a rate: {text!r}")
+    return int(digits) * factor
 
 
 def _vlan_number(name: str, place: Place) -> int:

@@ -25,8 +25,8 @@ class Place:
 
 
 def tag_of(interface: str) -> str:
-    """An interface's name with nothing but letters, digits and underscores, for names of lists and policies."""
-    return re.sub(r"[^A-Za-z0-9]", "_", interface)
+    """An interface's name with nothing but letters, digits and hyphens, for names of lists and policies."""
+    return re.sub(r"[^A-Za-z0-9]", "-", interface)
 
 
 def fill(template: str, fields: Mapping[str, str]) -> str:
