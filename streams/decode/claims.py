@@ -42,7 +42,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """What a frame of log lines came to. received = heard + reject counts + skipped.
+    """What a frame of log lines came to. received = len(heard) + reject counts + skipped.
 
     `heard` lines were read, whether or not they claim anything; `cut` of them were broken JSON that could be salvaged.
     """
@@ -51,6 +51,6 @@ class Logs:
     skipped: int
     rejects: tuple[Reject, ...]
     claims: tuple[Claim, ...]
-    heard: int
-    senders: Mapping[str, int] = field(default_factory=dict)  # sender → latest receipt, ns
+    heard: tuple[int, ...]  # receipt of each, ns
+    senders: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # sender → lines, latest receipt in ns
     cut: int = 0

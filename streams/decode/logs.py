@@ -1,50 +1,71 @@
 """A frame of log lines into claims. Never raises for bad input: what cannot be read is a reject with its reason."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from controller.domain.errors import BadInput
 from streams.decode import Reject
-from streams.decode.claims import Claim, Logs
+from streams.decode.claims import Claim, ClaimKind, Logs
 from streams.decode.envelope import LogLine, opened
 from streams.decode.eve import event, salvaged
 from streams.decode.lines import LONGEST_LINE, gathered
-from streams.decode.phrasebook import Phrasebook, shipped
+from streams.decode.phrasebook import Phrasebook, named, shipped
 from streams.decode.stamps import stamp_ns
 
 CEE = "@cee:"
 
 
-def decode_logs(frame: bytes, *, kafka_ns: int, book: Phrasebook | None = None) -> Logs:
+def decode_logs(
+    frame: bytes,
+    *,
+    kafka_ns: int,
+    unnamed: str = "",
+    knows: Callable[[str], bool] = bool,
+    book: Phrasebook | None = None,
+) -> Logs:
     """Read newline-separated log lines of any of the known shapes.
 
-    `kafka_ns` (0: none) stands in where a line carries no receipt stamp. A cut EVE alert counts as heard when source
-    and signature could be salvaged, else it is a reject.
+    `kafka_ns` (0: none) stands in where a line carries no receipt stamp, `unnamed` where neither transport nor line names
+    a sender; a sender that `knows` denies is refused. A cut EVE alert counts as heard when source and signature could be
+    salvaged, else it is a reject.
     """
     book = book or shipped()
     claims: list[Claim] = []
     bad: list[tuple[bytes, str]] = []
-    senders: dict[str, int] = {}
-    received = cut = 0
-    for raw in frame.split(b"\n"):
-        if not raw.strip():
-            continue
-        received += 1
-        if len(raw) > LONGEST_LINE:
-            bad.append((raw, "line over 1 MiB"))
-            continue
+    heard: list[int] = []
+    senders: dict[str, tuple[int, int]] = {}
+    cut = 0
+    lines = [raw for raw in frame.split(b"\n") if raw.strip()]
+    for raw in lines:
         try:
-            sender, at_ns, claim, was_cut = _line(raw.decode("utf-8", "replace"), kafka_ns=kafka_ns, book=book)
+            sender, at_ns, claim, was_cut = _read(raw, kafka_ns=kafka_ns, unnamed=unnamed, book=book)
+            if not knows(sender):
+                raise BadInput("unknown sender")
         except BadInput as error:
             bad.append((raw, error.reason))
             continue
         cut += was_cut
-        senders[sender] = max(at_ns, senders.get(sender, 0))
+        heard.append(at_ns)
+        count, latest = senders.get(sender, (0, 0))
+        senders[sender] = (count + 1, max(latest, at_ns))
         if claim is not None:
             claims.append(claim)
-    if not received:
-        return Logs(1, 0, (Reject(frame, "empty frame"),), (), 0)
-    return Logs(received, 0, tuple(gathered(bad)), tuple(claims), received - len(bad), senders, cut)
+    if not lines:
+        return Logs(1, 0, (Reject(frame, "empty frame"),), (), ())
+    return Logs(len(lines), 0, tuple(gathered(bad)), tuple(claims), tuple(heard), senders, cut)
+
+
+def _read(raw: bytes, *, kafka_ns: int, unnamed: str, book: Phrasebook) -> tuple[str, int, Claim | None, bool]:
+    if len(raw) > LONGEST_LINE:
+        raise BadInput("line over 1 MiB")
+    sender, at_ns, claim, was_cut = _line(raw.decode("utf-8", "replace"), kafka_ns=kafka_ns, book=book)
+    if not at_ns:
+        raise BadInput("no time")
+    if not sender and claim is not None:
+        accused = named(unnamed) if claim.kind is ClaimKind.WEB_EXPLOIT else claim.accused
+        claim = replace(claim, sender=unnamed, accused=accused)
+    return sender or unnamed, at_ns, claim, was_cut
 
 
 def _line(text: str, *, kafka_ns: int, book: Phrasebook) -> tuple[str, int, Claim | None, bool]:

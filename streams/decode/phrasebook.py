@@ -80,9 +80,9 @@ class Phrasebook:
     def _made(self, index: int, groups: Mapping[str, str | None], line: LogLine) -> Claim | None:
         chapter, phrase = self.entries[index]
         words = {name: value for name, value in groups.items() if value}
-        accused, peer = _address(words.get("accused")), _address(words.get("peer"))
+        accused, peer = named(words.get("accused")), named(words.get("peer"))
         if phrase.kind is ClaimKind.WEB_EXPLOIT:
-            accused = _address(line.sender)
+            accused = named(line.sender)
         elif phrase.kind is ClaimKind.FIREWALL_REPORT and accused is None:
             return None
         shown = {**dict.fromkeys(GROUPS, "?"), **words, "sender": line.sender or "a log"}
@@ -115,7 +115,8 @@ def shipped() -> Phrasebook:
     return Phrasebook([(name, chapter(text, file=name)) for name, text in texts])
 
 
-def _address(text: str | None) -> Address | None:
+def named(text: str | None) -> Address | None:
+    """The address that a text names; None when it names none."""
     try:
         return address_of(text) if text else None
     except BadInput:
