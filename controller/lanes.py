@@ -12,7 +12,7 @@ class _Job:
     rank: tuple[float, int]
     key: str = field(compare=False)
     devices: frozenset[str] = field(compare=False)
-    run: Callable[[], None] = field(compare=False)
+    run: Callable[[], object] = field(compare=False)
 
 
 class Lanes:
@@ -32,7 +32,7 @@ class Lanes:
         self._taken = 0
         self._closing = False
 
-    def submit(self, key: str, devices: Sequence[str], run: Callable[[], None], *, urgency: float = 0.0) -> bool:
+    def submit(self, key: str, devices: Sequence[str], run: Callable[[], object], *, urgency: float = 0.0) -> bool:
         """Take a job; False when its key is already in hand or the lanes are closing."""
         with self._changed:
             if self._closing or key in self._running or any(job.key == key for job in self._waiting):

@@ -156,6 +156,10 @@ class Ledger(Protocol):
         """All moves in order, or one decision's."""
         ...
 
+    def head(self) -> int:
+        """Sequence number of the last move. Nothing was moved while it stays the same."""
+        ...
+
     def native(self, slot: Slot) -> SlotState | None:
         """What a slot held before the first live fence on it; None while there is none."""
         ...
