@@ -1,7 +1,7 @@
 """From what log lines claim to what counts: who may accuse whom, and which device a symptom belongs to.
 
-A device of the estate, and a sender that the source names, may accuse any address of ours. A tenant's own log may accuse
-that tenant's addresses alone. Who is not ours is never accused: an outside attacker cannot lead to a fence.
+A device of the estate, and a sender that the source names, may accuse any address of ours. A tenant's own log may
+accuse that tenant's addresses alone. Who is not ours is never accused: an outside attacker cannot lead to a fence.
 """
 
 from dataclasses import dataclass, field

@@ -21,14 +21,14 @@ def decode_logs(
     *,
     kafka_ns: int,
     unnamed: str = "",
-    knows: Callable[[str], bool] = bool,
+    knows: Callable[[str], bool] | None = None,
     book: Phrasebook | None = None,
 ) -> Logs:
     """Read newline-separated log lines of any of the known shapes.
 
-    `kafka_ns` (0: none) stands in where a line carries no receipt stamp, `unnamed` where neither transport nor line names
-    a sender; a sender that `knows` denies is refused. A cut EVE alert counts as heard when source and signature could be
-    salvaged, else it is a reject.
+    `kafka_ns` (0: none) stands in where a line carries no receipt stamp, `unnamed` where neither transport nor line
+    names a sender; a sender that `knows` denies is refused. A cut EVE alert counts as heard when source and signature
+    could be salvaged, else it is a reject.
     """
     book = book or shipped()
     claims: list[Claim] = []
@@ -40,10 +40,11 @@ def decode_logs(
     for raw in lines:
         try:
             sender, at_ns, claim, was_cut = _read(raw, kafka_ns=kafka_ns, unnamed=unnamed, book=book)
-            if not knows(sender):
-                raise BadInput("unknown sender")
         except BadInput as error:
             bad.append((raw, error.reason))
+            continue
+        if knows is not None and not knows(sender):
+            bad.append((raw, "unknown sender"))
             continue
         cut += was_cut
         heard.append(at_ns)

