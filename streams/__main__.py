@@ -1,0 +1,223 @@
+"""`python -m streams`: where the streams' processes are put together.
+
+Only here, and in the adapters, are clocks, environment and standard streams read. A process writes one JSON object a
+line to standard error; standard output stays empty but for what `send` reports.
+"""
+
+import io
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from controller.domain import wire
+from controller.domain.errors import ConfigError
+from streams.broker import CLUSTER, Access, Tempo, access
+from streams.listen import Lines, close, frames, opened
+from streams.publish import Publisher, create_topics
+from streams.settings import Settings, load
+
+log = logging.getLogger("cordon.streams")
+
+PARTITIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """The options that every process here takes."""
+
+    site: Path
+    policy: Path
+    broker: str = ""
+    broker_file: Path | None = None
+    tempo: Tempo = CLUSTER
+    partitions: int = PARTITIONS
+
+    def access(self) -> Access:
+        """How to reach the broker."""
+        if not self.broker and self.broker_file is None:
+            raise ConfigError(file="--broker", key="bootstrap", expected="--broker HOST:PORT or --broker-file FILE")
+        return access(self.broker, file=self.broker_file, environment=os.environ, tempo=self.tempo)
+
+    def settings(self) -> Settings:
+        """Site and policy, read and checked."""
+        return load(self.site, self.policy)
+
+    def topics(self, settings: Settings, way: Access) -> Mapping[str, int]:
+        """Create what is missing; partitions by topic as they are."""
+        names = tuple(source.topic for source in settings.estate.site.sources)
+        if not names:
+            raise ConfigError(file=str(self.site), key="sources", expected="at least one [[sources]] table")
+        found = create_topics(way, wire.topics(names, partitions=self.partitions))
+        for difference in found.differs:
+            log.warning("%s", difference)
+        if found.partitions[wire.STATE] != found.partitions[wire.ACTIVITY]:
+            raise ConfigError(file="broker", key=wire.STATE, expected=f"as many partitions as {wire.ACTIVITY}")
+        return found.partitions
+
+
+def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> None:
+    """Combine and score until SIGTERM, then save and leave; exits 1 after a failure, for the supervisor to restart."""
+    import faust
+
+    from streams.activity import Combiner
+    from streams.agents import Combine
+    from streams.app import Plan, make_app
+    from streams.score import Scorer
+    from streams.shift import Crew, inputs_of
+    from streams.state import Positions, Producer
+
+    settings, way = where.settings(), where.access()
+    topics = where.topics(settings, way)
+    estate, rules, partitions = settings.estate, settings.rules, topics[wire.ACTIVITY]
+    sources = estate.site.sources
+    inputs = inputs_of({source.topic: topics[source.topic] for source in sources})
+    crew = Crew(
+        access=way,
+        producer=Producer(way),
+        positions=Positions(way, f"{group}-positions"),
+        combine=Combine(Combiner(estate, rules, partitions=partitions), sources, partitions=partitions),
+        scorer=lambda partition: Scorer(estate, rules, partition=partition, partitions=partitions, inputs=inputs),
+        inputs=inputs,
+        worker=name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+        digest=settings.scorer,
+        log=log.warning,
+        monotonic=time.monotonic,
+    )
+    plan = Plan(
+        crew,
+        group=group,
+        directory=directory,
+        checkpoint_s=rules.scoring.checkpoint_s,
+        wall_ns=time.time_ns,  # noqa: TID251 - the composition root hands the clock in
+    )
+    directory.mkdir(parents=True, exist_ok=True)
+    faust.Worker(
+        make_app(plan), quiet=True, override_logging=False, redirect_stdouts=False, stdout=io.StringIO()
+    ).execute_from_commandline()
+
+
+def run_clock(where: Where) -> None:
+    """Write clock marks to every partition of every source topic, each tick, until SIGTERM."""
+    settings, way = where.settings(), where.access()
+    topics = where.topics(settings, way)
+    names = [source.topic for source in settings.estate.site.sources]
+    tick_ns, late_ns = (round(ms * 1e6) for ms in (settings.rules.scoring.tick_ms, settings.rules.scoring.lateness_ms))
+    name = f"{socket.gethostname()}-{os.getpid()}"
+    stop = _on_signals()
+    with Publisher(way, topics) as publisher:
+        log.warning("clock: a mark each %d ms on %s", tick_ns // 1_000_000, ", ".join(names))
+        beaten = 0
+        while not stop.is_set():
+            now = time.time_ns()  # noqa: TID251 - the composition root reads the clock
+            # The mark of a tick's end is due when the wall clock, less the lateness, has reached it.
+            mark = (now - late_ns) // tick_ns * tick_ns
+            publisher.mark(names, mark)
+            if now - beaten >= 1_000_000_000:
+                beaten = now
+                notes = tuple(f"{topic}: {count} lost, {publisher.why_lost}" for topic, count in publisher.lost.items())
+                beat = wire.Heartbeat("clock", name, at_ns=now, event_ns=mark, version=version("cordon"), notes=notes)
+                publisher.send(wire.HEALTH, wire.heartbeat_json(beat), key=name.encode())
+            stop.wait((mark + tick_ns + late_ns - now) / 1e9)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """What `send` did."""
+
+    records: int
+    frames: int
+    lost: int
+    why: str = ""
+
+
+def send(where: Where, *, file: Path, topic: str, marks: str, follow: bool) -> Sent:
+    """Publish the lines of a file as frames of many records, with clock marks.
+
+    `marks`: "wall" writes the wall clock less the lateness, "records" the latest receipt stamp of what was sent (and
+    closes the last tick in the end), "none" leaves the marks to others.
+    """
+    from streams.activity import Combiner
+
+    settings, way = where.settings(), where.access()
+    sources = {source.topic: source for source in settings.estate.site.sources}
+    if topic not in sources:
+        raise ConfigError(file=str(where.site), key="sources.topic", expected=" or ".join(sources), got=repr(topic))
+    rules = settings.rules.scoring
+    combiner = Combiner(settings.estate, settings.rules, partitions=1)
+    stop = _on_signals() if follow else threading.Event()
+    source = opened(file)
+    lines = Lines(source)
+    records = count = 0
+    event_ns = 0
+    with Publisher(way, where.topics(settings, way)) as publisher:
+        while not stop.is_set():
+            read = lines.read()
+            done = lines.ended and not follow
+            for frame in frames(read + lines.rest() if done else read):
+                publisher.send(topic, frame, partition=count % publisher.partitions(topic))
+                records, count = records + frame.count(b"\n") + 1, count + 1
+                if marks == "records":
+                    now = time.time_ns()  # noqa: TID251 - the composition root reads the clock
+                    event_ns = max(event_ns, combiner.frame(frame, source=sources[topic], kafka_ns=now).latest_ns)
+            if marks == "wall":
+                event_ns = time.time_ns() - round(rules.lateness_ms * 1e6)  # noqa: TID251 - as above
+            if marks != "none" and event_ns:
+                publisher.mark(sources, event_ns + (round(rules.tick_ms * 1e6) if done else 0))
+            if done:
+                break
+            if lines.ended:
+                stop.wait(rules.tick_ms / 1000)
+        publisher.flush()
+        close(source)
+        return Sent(records, count, sum(publisher.lost.values()), publisher.why_lost)
+
+
+def _on_signals() -> threading.Event:
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    return stop
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        document = {
+            "at": f"{self.formatTime(record, '%Y-%m-%dT%H:%M:%S')}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "name": record.name,
+            "text": record.getMessage(),
+        }
+        if record.exc_info:
+            document["trace"] = self.formatException(record.exc_info)
+        return json.dumps(document)
+
+
+def log_to_stderr() -> None:
+    """One JSON object a line, UTC, on standard error: warnings of libraries, and everything that we say."""
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = _JsonLines()
+    formatter.converter = time.gmtime
+    handler.setFormatter(formatter)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+
+
+def main() -> None:
+    """Run one of the commands; a wrong file or a missing broker is one line and exit status 2 or 1."""
+    from streams.commands import app
+
+    log_to_stderr()
+    app()
+
+
+if __name__ == "__main__":
+    main()

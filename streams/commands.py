@@ -1,0 +1,101 @@
+"""The streams' sub-commands. What they run stands in `__main__` and is loaded when it is needed."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from controller.domain.errors import BrokerUnavailable, ConfigError
+from streams.broker import CLUSTER, EMBEDDED, Tempo
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="The processes between the wire and the verdicts.")
+
+SiteFile = Annotated[Path, typer.Option("--site", help="site.toml: the network and its sources")]
+PolicyFile = Annotated[Path, typer.Option("--policy", help="policy.toml: ticks, thresholds, detectors")]
+Broker = Annotated[str, typer.Option("--broker", envvar="CORDON_BROKER", help="HOST:PORT, several with commas")]
+BrokerFile = Annotated[
+    Path | None,
+    typer.Option("--broker-file", envvar="CORDON_BROKER_FILE", help="TOML with TLS, SASL, replication and times"),
+]
+Embedded = Annotated[bool, typer.Option("--embedded", help="keep to the times of the broker in the wheel")]
+Partitions = Annotated[int, typer.Option("--partitions", min=1, help="of topics that are still to be created")]
+
+
+@app.command()
+def worker(
+    site: SiteFile,
+    policy: PolicyFile,
+    data_dir: Annotated[Path, typer.Option("--data-dir", help="for empty folders that Faust insists on")],
+    broker: Broker = "",
+    broker_file: BrokerFile = None,
+    embedded: Embedded = False,
+    partitions: Partitions = 4,
+    group: Annotated[str, typer.Option("--group", help="workers of one group share the partitions")] = "cordon-streams",
+    name: Annotated[str, typer.Option("--name", help="of this worker in verdicts and heartbeats")] = "",
+) -> None:
+    """Combine records into activity and score it."""
+    from streams.__main__ import Where, run_worker
+
+    with _said_plainly():
+        run_worker(
+            Where(site, policy, broker, broker_file, _tempo(embedded=embedded), partitions),
+            directory=data_dir,
+            group=group,
+            name=name,
+        )
+
+
+@app.command()
+def clock(
+    site: SiteFile,
+    policy: PolicyFile,
+    broker: Broker = "",
+    broker_file: BrokerFile = None,
+    embedded: Embedded = False,
+    partitions: Partitions = 4,
+) -> None:
+    """Write clock marks to every partition of the source topics: without them no tick ever closes."""
+    from streams.__main__ import Where, run_clock
+
+    with _said_plainly():
+        run_clock(Where(site, policy, broker, broker_file, _tempo(embedded=embedded), partitions))
+
+
+@app.command()
+def send(
+    file: Annotated[Path, typer.Argument(help="NDJSON or log lines, .gz too; - for standard input")],
+    site: SiteFile,
+    policy: PolicyFile,
+    source: Annotated[str, typer.Option("--source", help="topic of one of the site's [[sources]]")],
+    broker: Broker = "",
+    broker_file: BrokerFile = None,
+    embedded: Embedded = False,
+    partitions: Partitions = 4,
+    marks: Annotated[str, typer.Option("--marks", help="wall, records (event time of what is sent) or none")] = "wall",
+    follow: Annotated[bool, typer.Option("--follow", help="go on as the file grows, until SIGTERM")] = False,
+) -> None:
+    """Publish records or log lines from a file, many to a message."""
+    from streams import __main__ as root
+
+    with _said_plainly():
+        where = root.Where(site, policy, broker, broker_file, _tempo(embedded=embedded), partitions)
+        sent = root.send(where, file=file, topic=source, marks=marks, follow=follow)
+    print(f"{sent.records} records in {sent.frames} messages to {source}")
+    if sent.lost:
+        print(f"{sent.lost} messages lost: {sent.why}")
+        raise typer.Exit(1)
+
+
+def _tempo(*, embedded: bool) -> Tempo:
+    return EMBEDDED if embedded else CLUSTER
+
+
+@contextmanager
+def _said_plainly() -> Iterator[None]:
+    try:
+        yield
+    except (ConfigError, BrokerUnavailable, OSError) as error:
+        typer.echo(f"cordon: {error}", err=True)
+        raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from None

@@ -1,0 +1,96 @@
+"""Carries combine's parts to cordon.activity, and knows up to which source message everything has arrived.
+
+Whatever gathered while the last batch was being sent goes out as the next one, so that messages are small when there
+is little to do and large when there is much, and nothing ever waits for a timer.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from controller.domain import wire
+from streams.agents import Combination
+from streams.envelope import Part, messages
+
+Post: TypeAlias = Callable[[str, int, bytes, bytes | None], Awaitable["asyncio.Future[Any]"]]
+"""Sends (topic, partition, value, key); the future is done when the broker has the message for good."""
+
+MESSAGE = 512 * 1024
+WAITING = 8 * 1024 * 1024
+ON_THE_WAY = 32
+
+
+@dataclass(slots=True)
+class _Batch:
+    parts: list[list[Part]]
+    letters: list[wire.DeadLetter] = field(default_factory=list)
+    upto: dict[str, int] = field(default_factory=dict)  # origin → offset of the next message to read
+    size: int = 0
+
+
+class Relay:
+    """One assignment's way to the activity topic. Parts of one origin arrive in the order in which they were put."""
+
+    def __init__(self, post: Post, *, partitions: int) -> None:
+        self._post, self._partitions = post, partitions
+        self._gathering = self._batch()
+        self._travelling: deque[tuple[dict[str, int], asyncio.Future[list[Any]]]] = deque()
+        self._arrived: dict[str, int] = {}
+        self._something, self._room = asyncio.Event(), asyncio.Event()
+        self._room.set()
+
+    def _batch(self) -> _Batch:
+        return _Batch([[] for _ in range(self._partitions)])
+
+    def put(self, origin: str, offset: int, combination: Combination) -> None:
+        """Take over what came of the source message at `offset`."""
+        batch = self._gathering
+        for partition, part in enumerate(combination.parts):
+            batch.parts[partition].append(part)
+            batch.size += part.size
+        batch.letters += combination.letters
+        batch.size += sum(len(letter.kept) for letter in combination.letters)
+        batch.upto[origin] = offset + 1
+        self._something.set()
+        if batch.size > WAITING:
+            self._room.clear()
+
+    async def room(self) -> None:
+        """Wait while too much is waiting to be sent."""
+        await self._room.wait()
+
+    async def run(self) -> None:
+        """Send, for as long as the assignment lasts. Raises what the broker refuses: then nothing after it counts."""
+        while True:
+            await self._something.wait()
+            self._something.clear()
+            batch, self._gathering = self._gathering, self._batch()
+            self._room.set()
+            self._travelling.append((batch.upto, asyncio.gather(*await self._send(batch))))
+            while len(self._travelling) > ON_THE_WAY:
+                await self._travelling[0][1]
+                self._note()
+
+    async def _send(self, batch: _Batch) -> Sequence[asyncio.Future[Any]]:
+        sent = [
+            await self._post(wire.ACTIVITY, partition, message, None)
+            for partition, parts in enumerate(batch.parts)
+            for message in messages(parts, limit=MESSAGE)
+        ]
+        return sent + [
+            await self._post(wire.DEAD, 0, wire.dead_letter_json(letter), letter.source.encode())
+            for letter in batch.letters
+        ]
+
+    def _note(self) -> None:
+        while self._travelling and self._travelling[0][1].done():
+            upto, arrived = self._travelling.popleft()
+            arrived.result()
+            self._arrived |= upto
+
+    def arrived(self) -> Mapping[str, int]:
+        """By origin the offset from which a successor has to read. Raises what the broker refused."""
+        self._note()
+        return self._arrived

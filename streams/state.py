@@ -1,0 +1,177 @@
+"""The worker's own place in Kafka: its producer, the positions it reads from, and the log of its checkpoints.
+
+Faust's group only deals out partitions. Where to read, and what has been counted, is known from here.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from typing import cast
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.structs import RecordMetadata
+
+from controller.domain import wire
+from controller.domain.errors import BrokerUnavailable
+from streams.broker import Access
+from streams.checkpoint import CLAIM, DELTA, FULL, Checkpoint, Fold, pieces
+
+READS = 20
+"""Attempts of a second each to read a record that is known to be there."""
+
+
+class Superseded(BrokerUnavailable):
+    """Another worker has taken this partition of the state over: nothing that we write into it counts any more."""
+
+
+class Producer:
+    """The one producer of a worker: ordered per partition, acknowledged by all replicas."""
+
+    def __init__(self, access: Access) -> None:
+        self._access = access
+
+    async def start(self) -> None:
+        """Connect; aiokafka's objects can only be made where a loop runs."""
+        self._producer = AIOKafkaProducer(
+            **self._access.client(), acks="all", max_batch_size=1_000_000, max_request_size=1_048_576
+        )
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Send what is left and leave."""
+        await self._producer.stop()
+
+    async def post(self, topic: str, partition: int, value: bytes, key: bytes | None) -> asyncio.Future[RecordMetadata]:
+        """Put a message on its way; the future holds its offset once it is safe."""
+        return cast(
+            "asyncio.Future[RecordMetadata]",
+            await self._producer.send(topic, value, key=key, partition=partition),
+        )
+
+
+class Positions:
+    """From where to read each partition: plain offset commits of a group that nobody joins, so that tools show them."""
+
+    def __init__(self, access: Access, group: str) -> None:
+        self._access, self._group = access, group
+
+    async def start(self) -> None:
+        """Connect."""
+        self._consumer = AIOKafkaConsumer(
+            **self._access.client(), group_id=self._group, enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        await self._consumer.start()
+
+    async def stop(self) -> None:
+        """Leave."""
+        await self._consumer.stop()
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """The partitions that may be asked for and committed from now on; nothing of them is fetched."""
+        chosen = sorted(partitions)
+        self._consumer.assign(chosen)
+        self._consumer.pause(*chosen)
+
+    async def committed(self, partition: TopicPartition) -> int | None:
+        """The offset to read from, or None where nothing was ever committed."""
+        return cast("int | None", await self._consumer.committed(partition))
+
+    async def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
+        """Offsets of the oldest messages that are still there."""
+        return cast("Mapping[TopicPartition, int]", await self._consumer.beginning_offsets(list(partitions)))
+
+    async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
+        """Note from where a successor has to read."""
+        if offsets:
+            await self._consumer.commit(dict(offsets))
+
+
+class StateLog:
+    """The log of checkpoints of one activity partition, as its owner.
+
+    The owner knows every offset that it wrote. A hole in them means that somebody else wrote; if it was a claim, the
+    owner is no owner any more.
+    """
+
+    def __init__(self, access: Access, producer: Producer, positions: Positions, *, partition: int) -> None:
+        self._access, self._producer, self._positions = access, producer, positions
+        self._at = TopicPartition(wire.STATE, partition)
+        self._epoch = -1
+        self._next = 0
+        self._number = 0
+        self._bytes_since_full = 0
+        self._whole: Checkpoint | None = None
+
+    async def claim(self, worker: str) -> Checkpoint | None:
+        """Take the partition, and return the last checkpoint that counts. A former owner's later writes do not."""
+        claimed = await self._producer.post(wire.STATE, self._at.partition, worker.encode(), CLAIM)
+        self._epoch = (await claimed).offset
+        self._next, self._number, self._whole = self._epoch + 1, 0, None
+        start = await self._positions.committed(self._at) or 0
+        oldest = (await self._positions.beginnings([self._at]))[self._at]
+        fold = Fold()
+        async for record in self._read(max(start, oldest), self._epoch + 1):
+            fold.record(record.offset, record.key, record.value or b"")
+        self._whole = fold.checkpoint
+        return fold.checkpoint
+
+    def forget(self) -> None:
+        """Begin anew: the next checkpoint rests on nothing that was read."""
+        self._whole = None
+
+    async def write(self, delta: Checkpoint) -> None:
+        """Add a checkpoint. Raises Superseded; then it does not count, and no later one will."""
+        self._whole = self._whole.then(delta) if self._whole is not None else delta
+        full = self._number == 0 or self._bytes_since_full > _size(self._whole)
+        kind, checkpoint = (FULL, self._whole) if full else (DELTA, delta)
+        sent = [
+            await self._producer.post(wire.STATE, self._at.partition, piece, kind)
+            for piece in pieces(checkpoint, epoch=self._epoch, number=self._number)
+        ]
+        offsets = [metadata.offset for metadata in await asyncio.gather(*sent)]
+        await self._own(offsets)
+        self._number += 1
+        self._bytes_since_full = 0 if full else self._bytes_since_full + _size(delta)
+        if full:
+            await self._positions.commit({self._at: offsets[0]})
+
+    async def _own(self, offsets: list[int]) -> None:
+        if offsets != list(range(self._next, self._next + len(offsets))):
+            async with aclosing(self._read(self._next, offsets[-1] + 1)) as records:
+                claims = [record.value async for record in records if record.key == CLAIM]
+            if claims:
+                raise Superseded(f"{self._at.topic}/{self._at.partition} was claimed by {claims[-1]!r}")
+        self._next = offsets[-1] + 1
+
+    async def _read(self, start: int, end: int) -> AsyncGenerator[ConsumerRecord, None]:
+        """Every record from `start` up to, not with, `end`: all of them are known to be there."""
+        consumer = AIOKafkaConsumer(
+            **self._access.client(),
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=self._access.settings.tempo.fetch_wait_ms,
+            max_partition_fetch_bytes=4 * 1024 * 1024,
+        )
+        await consumer.start()
+        try:
+            consumer.assign([self._at])
+            consumer.seek(self._at, start)
+            wanted, patience = start, READS
+            while wanted < end:
+                records = (await consumer.getmany(self._at, timeout_ms=1000)).get(self._at, ())
+                for record in records:
+                    if record.offset == wanted < end:
+                        yield record
+                        wanted, patience = wanted + 1, READS
+                if wanted < end and (not records or records[-1].offset >= wanted):
+                    # A fetch that overlaps another producer's write may leave records out, or come back empty.
+                    patience -= 1
+                    if not patience:
+                        raise BrokerUnavailable(f"{self._at.topic}/{self._at.partition}@{wanted} cannot be read")
+                    consumer.seek(self._at, wanted)
+        finally:
+            await consumer.stop()
+
+
+def _size(checkpoint: Checkpoint) -> int:
+    return len(checkpoint.meta) + len(checkpoint.tally) + sum(map(len, checkpoint.buckets.values()))

@@ -1,0 +1,116 @@
+"""A combiner and a scorer that only count, so that every count can be checked: stand-ins behind the agents' ports.
+
+A record is a line `host at_ns`; a line that is not is rejected, and `skip` is skipped. A host's verdicts are its total
+at the end of each tick of a second in which it was heard.
+"""
+
+import json
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
+from ipaddress import ip_address
+
+from controller.domain import wire
+from controller.domain.address import HostKey
+from controller.domain.errors import BadInput
+from controller.domain.estate import Source
+from controller.domain.verdict import Finding, Level, Rates, Verdict
+from streams.activity import Combined, ExporterSeen
+from streams.decode import Reject
+
+SECOND = 1_000_000_000
+
+
+def bucket_of(host: str) -> int:
+    return zlib.crc32(host.encode()) % 4096
+
+
+class CountingCombiner:
+    def __init__(self, *, partitions: int) -> None:
+        self._partitions = partitions
+
+    def frame(self, value: bytes, *, source: Source, kafka_ns: int) -> Combined:
+        rows: list[list[tuple[str, int]]] = [[] for _ in range(self._partitions)]
+        rejects: list[Reject] = []
+        skipped = received = 0
+        for line in value.splitlines():
+            if line == b"crash":
+                raise RuntimeError("told to")
+            received += 1
+            host, _, at = line.decode("utf-8", "replace").partition(" ")
+            if host == "skip":
+                skipped += 1
+            elif not at.isdigit():
+                rejects.append(Reject(line, "not host and time"))
+            else:
+                rows[bucket_of(host) % self._partitions].append((host, int(at)))
+        count = sum(map(len, rows))
+        bodies = tuple(json.dumps([source.topic, one]).encode() if one else b"" for one in rows)
+        latest = max((at for one in rows for _, at in one), default=0)
+        seen = {"192.0.2.1": ExporterSeen(count, latest, fragments_visible=False)} if count else {}
+        return Combined(received, skipped, tuple(rejects), count, bodies, seen, latest)
+
+
+class CountingScorer:
+    def __init__(self, *, inputs: Sequence[str]) -> None:
+        self._marks = dict.fromkeys(inputs, 0)
+        self._open: dict[int, dict[str, int]] = {}  # tick → host → records
+        self._totals: dict[int, dict[str, int]] = {}  # bucket → host → records
+        self._counts: dict[str, dict[str, int]] = {}
+        self._changed: set[int] = set()
+        self._closed = 0
+        self.watched: list[wire.DecisionNote] = []
+
+    def apply(self, body: bytes, *, origin: str = "") -> None:
+        topic, rows = json.loads(body)
+        for host, at in rows:
+            if host == "poison":
+                raise BadInput("poison")
+            tick = self._open.setdefault(at // SECOND, {})
+            tick[host] = tick.get(host, 0) + 1
+        counts = self._counts.setdefault(topic, {"scored": 0, "late": 0})
+        counts["scored"] += len(rows)
+        counts["late"] += sum(at // SECOND < self._closed for _, at in rows)
+
+    def mark(self, source_partition: str, at_ns: int) -> list[Verdict]:
+        self._marks[source_partition] = max(at_ns, self._marks[source_partition])
+        end = min(self._marks.values()) // SECOND
+        verdicts = []
+        for tick in sorted(tick for tick in self._open if tick < end):
+            for host, count in sorted(self._open.pop(tick).items()):
+                totals = self._totals.setdefault(bucket_of(host), {})
+                totals[host] = totals.get(host, 0) + count
+                self._changed.add(bucket_of(host))
+                verdicts.append(_verdict(host, (tick + 1) * SECOND, totals[host]))
+        self._closed = max(end, self._closed)
+        return verdicts
+
+    def watch(self, note: wire.DecisionNote) -> None:
+        self.watched.append(note)
+
+    def changed(self) -> list[tuple[int, bytes]]:
+        changed, self._changed = self._changed, set()
+        return [(bucket, json.dumps(self._totals[bucket]).encode()) for bucket in sorted(changed)]
+
+    def meta(self) -> bytes:
+        return json.dumps([self._marks, list(self._open.items()), self._counts, self._closed]).encode()
+
+    def restore(self, buckets: Iterable[tuple[int, bytes]], meta: bytes) -> None:
+        self._totals = {bucket: json.loads(raw) for bucket, raw in buckets}
+        marks, open_ticks, self._counts, self._closed = json.loads(meta)
+        self._marks |= marks
+        self._open = {int(tick): hosts for tick, hosts in open_ticks}
+
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        return self._counts
+
+    def silent(self) -> tuple[str, ...]:
+        return ()
+
+    @property
+    def event_ns(self) -> int:
+        return self._closed * SECOND
+
+
+def _verdict(host: str, end_ns: int, total: int) -> Verdict:
+    key = HostKey(ip_address(host))
+    return Verdict(key, end_ns, float(total % 100), Level.WATCH, Finding.OFFENDER, (), Rates(flows=float(total)))
