@@ -1,0 +1,169 @@
+"""The controller's ears and voice on Kafka: verdicts, health and dead letters in, decision notes out.
+
+It assigns itself every partition (no consumer group decides who is active) and starts from the offsets that the ledger
+kept with what was taken in. It only ever reads three topics and writes one: that is all its principal is allowed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from kafka import KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.errors import KafkaError
+
+from controller.domain import wire
+from controller.domain.errors import BadInput, BrokerUnavailable
+from controller.domain.verdict import Verdict
+from controller.domain.wire import DeadLetter, DecisionNote, Heartbeat
+from controller.ports import Clock
+from controller.settings import Access
+
+TOPICS = (wire.VERDICTS, wire.HEALTH, wire.DEAD)
+BOOTSTRAP_MS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What came in one poll. `offsets` ("topic/partition" → next) go into the ledger with the rest.
+
+    `fresh` are the verdicts to decide on: none while the intake is catching up with what it missed, then the newest of
+    each subject.
+    """
+
+    verdicts: tuple[Verdict, ...] = ()
+    heartbeats: tuple[Heartbeat, ...] = ()
+    dead: tuple[DeadLetter, ...] = ()
+    offsets: Mapping[str, int] = field(default_factory=dict)
+    fresh: tuple[Verdict, ...] = ()
+
+
+class Intake:
+    """Reads every partition of verdicts, health and dead letters from where the ledger left off."""
+
+    def __init__(self, access: Access, offsets: Mapping[str, int], *, clock: Clock, patience_s: float = 30.0) -> None:
+        """Wait for the topics, up to `patience_s`. Raises BrokerUnavailable."""
+        self._clock = clock
+        self._server = access.broker.bootstrap
+        try:
+            self._consumer = KafkaConsumer(
+                **access.client(),
+                group_id=None,
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                allow_auto_create_topics=False,
+                bootstrap_timeout_ms=BOOTSTRAP_MS,
+                fetch_max_wait_ms=access.broker.tempo.fetch_wait_ms,
+                reconnect_backoff_max_ms=1_000,
+                max_poll_records=2_000,
+            )
+            partitions = self._wait_for_topics(patience_s)
+            self._consumer.assign(partitions)
+            self._ends = self._start(partitions, offsets)
+        except KafkaError as error:
+            raise BrokerUnavailable(f"{self._server}: {error!r}") from error
+        self._held: dict[str, Verdict] = {}
+
+    def poll(self, timeout_ms: int) -> Batch:
+        """What is there now; waits up to `timeout_ms` for something. Raises BrokerUnavailable."""
+        try:
+            polled = self._consumer.poll(timeout_ms=timeout_ms)
+        except KafkaError as error:
+            raise BrokerUnavailable(f"{self._server}: {error!r}") from error
+        verdicts: list[Verdict] = []
+        heartbeats: list[Heartbeat] = []
+        dead: list[DeadLetter] = []
+        offsets: dict[str, int] = {}
+        for partition, records in polled.items():
+            for record in records:
+                source = f"{partition.topic}/{partition.partition}@{record.offset}"
+                _take(partition.topic, record.value or b"", source, self._clock.now_ns, verdicts, heartbeats, dead)
+                offsets[f"{partition.topic}/{partition.partition}"] = record.offset + 1
+        for partition in [one for one in self._ends if self._consumer.position(one) >= self._ends[one]]:
+            del self._ends[partition]
+        return Batch(tuple(verdicts), tuple(heartbeats), tuple(dead), offsets, self._fresh(verdicts))
+
+    def close(self) -> None:
+        """Hang up."""
+        self._consumer.close()
+
+    @property
+    def behind(self) -> bool:
+        """True until all that was there at the start has been read."""
+        return bool(self._ends)
+
+    def _fresh(self, verdicts: list[Verdict]) -> tuple[Verdict, ...]:
+        for verdict in verdicts if self._held or self.behind else ():
+            self._held[verdict.id.rpartition("@")[0]] = verdict
+        if self.behind:
+            return ()
+        if self._held:
+            caught, self._held = tuple(self._held.values()), {}
+            return caught
+        return tuple(verdicts)
+
+    def _wait_for_topics(self, patience_s: float) -> list[TopicPartition]:
+        deadline = self._clock.monotonic() + patience_s
+        while True:
+            known = {topic: self._consumer.partitions_for_topic(topic) for topic in TOPICS}
+            if all(known.values()):
+                return [TopicPartition(topic, number) for topic in TOPICS for number in sorted(known[topic] or ())]
+            if self._clock.monotonic() > deadline:
+                missing = ", ".join(topic for topic, numbers in known.items() if not numbers)
+                raise BrokerUnavailable(f"{self._server}: no topic {missing}")
+            self._clock.pause(0.1)
+
+    def _start(self, partitions: list[TopicPartition], offsets: Mapping[str, int]) -> dict[TopicPartition, int]:
+        """Seek to where the ledger left off; an offset that the broker does not have means that it was made anew."""
+        begins, ends = self._consumer.beginning_offsets(partitions), self._consumer.end_offsets(partitions)
+        missed: dict[TopicPartition, int] = {}
+        for partition in partitions:
+            kept = offsets.get(f"{partition.topic}/{partition.partition}", begins[partition])
+            start = kept if begins[partition] <= kept <= ends[partition] else begins[partition]
+            self._consumer.seek(partition, start)
+            if start < ends[partition]:
+                missed[partition] = ends[partition]
+        return missed
+
+
+class KafkaAnnouncer:
+    """Writes decision notes. What the broker does not take is lost: the next note repeats it."""
+
+    def __init__(self, access: Access) -> None:
+        try:
+            self._producer = KafkaProducer(
+                **access.client(), bootstrap_timeout_ms=BOOTSTRAP_MS, acks=1, linger_ms=0, max_block_ms=1_000
+            )
+        except KafkaError as error:
+            raise BrokerUnavailable(f"{access.broker.bootstrap}: {error!r}") from error
+        self.lost = 0
+
+    def announce(self, note: DecisionNote) -> None:
+        """Put a note on its way."""
+        try:
+            self._producer.send(wire.DECISIONS, wire.decision_json(note), key=note.subject.encode(), partition=0)
+        except KafkaError:
+            self.lost += 1
+
+    def close(self) -> None:
+        """Send what is on its way, for a second, and hang up."""
+        self._producer.close(timeout=1)
+
+
+def _take(
+    topic: str,
+    value: bytes,
+    source: str,
+    now_ns: Callable[[], int],
+    verdicts: list[Verdict],
+    heartbeats: list[Heartbeat],
+    dead: list[DeadLetter],
+) -> None:
+    """Read one message; one that cannot be read becomes a dead letter."""
+    try:
+        if topic == wire.VERDICTS:
+            verdicts.append(wire.verdict_from(value))
+        elif topic == wire.HEALTH:
+            heartbeats.append(wire.heartbeat_from(value))
+        else:
+            dead.append(wire.dead_letter_from(value))
+    except BadInput as error:
+        dead.append(wire.dead_letter(value, source=source, reason=error.reason, at_ns=now_ns()))
