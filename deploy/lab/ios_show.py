@@ -5,8 +5,9 @@ Layouts as in the IOS/IOS XE command references and in recorded sessions of Cata
 
 from collections.abc import Mapping
 
+from deploy.lab.counters import Counters
 from deploy.lab.ios_grammar import mac_dotted, short_interface
-from deploy.lab.ios_switch import Counters, Switch
+from deploy.lab.ios_switch import Switch
 from deploy.lab.ios_tree import natural
 
 _OLD_VLANS = ((1002, "fddi-default"), (1003, "token-ring-default"), (1004, "fddinet-default"), (1005, "trnet-default"))
