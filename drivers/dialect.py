@@ -25,6 +25,7 @@ IDENTITY: Mapping[str, tuple[str, ...]] = {
     "address": ("source",),
     "netmask": ("source",),
     "wildcard": ("source",),
+    "label": ("source",),
     "length": ("family", "length"),
     "mask": ("family", "length"),
     "family": ("family",),

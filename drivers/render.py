@@ -58,6 +58,7 @@ def fields_of(dialect: Dialect, place: Place, row: Row, item: Item, *, expires_s
             "address": str(source.network_address),
             "netmask": str(source.netmask),
             "wildcard": str(source.hostmask),
+            "label": tag_of(str(source)),
         }
         values = {**values, "family": family_of(source).value, "length": source.prefixlen}
     made |= {
