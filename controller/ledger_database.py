@@ -78,15 +78,23 @@ def open_database(url: str) -> Database:
     nothing answers.
     """
     engine = _engine(url)
+    try:
+        _lay(engine)
+    except BaseException:
+        engine.dispose()
+        raise
+    return Database(engine)
+
+
+def _lay(engine: Engine) -> None:
     with _named_errors(), engine.connect() as connection:
         connection = connection.execution_options(begin="BEGIN IMMEDIATE")
         with connection.begin():
             if engine.dialect.name == "postgresql":
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": LAYING})
             found = lay(connection, genesis=GENESIS)
-    if found > VERSION:
-        raise ConfigError(file="ledger", key="version", expected=f"{VERSION} or earlier", got=str(found))
-    return Database(engine)
+            if found > VERSION:
+                raise ConfigError(file="ledger", key="version", expected=f"{VERSION} or earlier", got=str(found))
 
 
 def _engine(url: str) -> Engine:
