@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 
 from controller import policy
 from controller.clerk import POLICY, Clerk
-from controller.domain.address import subject_text
+from controller.domain.address import subject_of, subject_text
 from controller.domain.decision import ENDED, By, State
 from controller.domain.errors import IllegalMove, NotLocated, StaleDecision
 from controller.domain.fence import Fence
 from controller.domain.record import Attachment, Decision, FenceRecord, LegRecord, Reason
-from controller.domain.verdict import Finding, Level, Verdict
+from controller.domain.verdict import Finding, Level, Rates, Verdict
 from controller.effect import Effects, subjects_of
 from controller.limits import Situation, ask, refusals, tick_ns
 from controller.locating import locate, same_place
@@ -88,6 +88,22 @@ class Decider:
             if made.state is State.APPROVED:
                 approved.append(made)
         return tuple(approved)
+
+    def imagine(self, address: str) -> Decision:
+        """What would be proposed if this host of ours were at isolate now; nothing is kept. Raises NotLocated, BadInput."""
+        situation = self._around.now()
+        verdict = Verdict(
+            subject=subject_of(address),
+            tick_end_ns=situation.now_ns,
+            score=100.0,
+            level=Level.ISOLATE,
+            finding=Finding.OFFENDER,
+            evidence=(),
+            rates=Rates(),
+        )
+        return self._draft(
+            verdict, locate(verdict, situation.estate), policy.rule(verdict, situation.rules), (), situation
+        )
 
     def _call(self, verdict: Verdict) -> tuple[Verdict, Attachment, policy.Ruling] | None:
         """Whom a verdict calls to fence, if anybody; keeps the notice where it calls for no more than that."""
