@@ -1,4 +1,4 @@
-"""`cordon check`: is what the files say true, and can what they name be reached and heard?"""
+"""`cordon check`: whether what the files say is true, and whether what they name can be reached and heard."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -25,7 +25,7 @@ FRAGMENTS = {
 
 
 def sources(estate: Estate, ledger: str) -> Iterator[str]:
-    """Per source, whether fragments can be visible at all; per exporter, what was heard of it, where a ledger is given."""
+    """Per source, whether fragments can be visible at all; per exporter, what a ledger, if given, has heard of it."""
     for source in estate.site.sources:
         yield f"source {source.topic} ({source.format}): fragments are {FRAGMENTS[source.format]}"
     if not ledger:

@@ -90,7 +90,7 @@ class Decider:
         return tuple(approved)
 
     def imagine(self, address: str) -> Decision:
-        """What would be proposed if this host of ours were at isolate now; nothing is kept. Raises NotLocated, BadInput."""
+        """What would be proposed if this host were at isolate now; nothing is kept. Raises NotLocated, BadInput."""
         situation = self._around.now()
         verdict = Verdict(
             subject=subject_of(address),
