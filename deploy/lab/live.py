@@ -73,7 +73,7 @@ def _at_the_edge(provider: Provider, flow: Flow, arrival: Arrival) -> Passage:
     offered = flow.packets.packets
     stopped_here = arrival.stopped_by == exporter
     seen = arrival.packets if stopped_here else offered
-    samples_drops = stopped_here and provider.platform(exporter) == "ovs_linux" and "rule" in arrival.why
+    samples_drops = stopped_here and provider.platform(exporter) == "ovs_linux" and arrival.why.startswith("flow ")
     quarantined = arrival.vlan == QUARANTINE and bool(arrival.packets)
     return Passage(
         flow,

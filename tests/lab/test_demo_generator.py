@@ -151,7 +151,7 @@ def test_what_a_switch_drops_is_not_recorded_and_what_open_vswitch_drops_is_mark
     wired = next(one for one in source.machines if one.port.device == "sw01" and not one.guest)
     gate = Gate(
         {
-            guest.mac: Arrival(0, 0, None, guest.entry.device, "rule: actions=drop"),
+            guest.mac: Arrival(0, 0, None, guest.entry.device, "flow priority=40000 actions=drop"),
             wired.mac: Arrival(0, 0, None, wired.entry.device, "ip access-group"),
         }
     )
