@@ -1,0 +1,201 @@
+"""What a Linux kernel does with forwarded packets: hooks by priority, defragmentation, connection tracking, chains.
+
+An `accept` ends its base chain and no other: chains of a later priority still see the packet. Once connection tracking
+is in use, fragments are put together at priority -400 of prerouting: only chains before that see them as fragments.
+Source: nft(8), ADDRESS FAMILIES and CHAINS; Linux nf_defrag_ipv4 and nf_conntrack.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+
+from deploy.lab.conntrack import Connections, Flow
+from deploy.lab.device import Packets, Traffic
+from deploy.lab.nft_parts import Amount, Filters, Match, Packet, Said, Verdict, rule_text
+from deploy.lab.nft_ruleset import Chain, Part, Ruleset, Table
+from deploy.lab.nft_values import CT_STATES
+
+DEFRAGMENT, TRACK = -400, -200  # priorities of prerouting
+FORWARD_HOOKS = ("ingress", "prerouting", "forward", "postrouting")
+MORE_FRAGMENTS = 0x2000
+DEPTH = 16  # jumps within jumps that the kernel allows
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How much of a burst is through, and what stopped the rest."""
+
+    amount: Amount
+    why: str = ""
+
+
+@dataclass(slots=True)
+class Netfilter:
+    """A ruleset at work."""
+
+    ruleset: Ruleset = field(default_factory=Ruleset)
+    connections: Connections = field(default_factory=Connections)
+
+    @property
+    def tracking(self) -> bool:
+        """Whether any rule asks for connections: then the kernel tracks, and puts fragments together first."""
+        return any(
+            _asks_for_connections(part)
+            for table in self.ruleset.tables.values()
+            for _, rule in table.rules()
+            for part in rule.parts
+        )
+
+    def forward(self, burst: Packets, leaving: str, *, now: float) -> Outcome:
+        """Send a burst through all hooks on its way through the machine."""
+        tracking = self.tracking
+        flow = Flow(burst.protocol, burst.src, burst.src_port, burst.dst, burst.dst_port)
+        state = self._state(flow, burst, now)
+        amount, why = Amount(burst.packets, burst.octets, burst.seconds), ""
+        for hook in FORWARD_HOOKS:
+            for table, chain in self.ruleset.chains_at(hook):
+                if not amount.packets:
+                    break
+                if not _concerns(table, chain, burst):
+                    continue
+                level = chain.base.priority if chain.base else 0
+                early = hook == "ingress" or (hook == "prerouting" and level < DEFRAGMENT)
+                untracked = not tracking or hook == "ingress" or (hook == "prerouting" and level <= TRACK)
+                packet = describe(
+                    burst,
+                    leaving if hook in ("forward", "postrouting") else "",
+                    whole=tracking and not early,
+                    state=CT_STATES["invalid"] if untracked else state,
+                )
+                walk = _Walk(table, packet, now)
+                amount = walk.base_chain(chain, amount)
+                why = why or walk.why
+        if amount.packets and tracking and state != CT_STATES["invalid"]:
+            self.connections.passed(flow, now=now)
+        return Outcome(amount, why)
+
+    def _state(self, flow: Flow, burst: Packets, now: float) -> int:
+        if burst.traffic is Traffic.MALFORMED:
+            return CT_STATES["invalid"]
+        found = self.connections.find(flow, now=now)
+        if found and (found.answered or flow == found.flow.back):
+            return CT_STATES["established"]
+        return CT_STATES["new"]
+
+
+@dataclass(slots=True)
+class _Walk:
+    """Like packets on their way through the chains of one table."""
+
+    table: Table
+    packet: Packet
+    now: float
+    why: str = ""
+
+    def base_chain(self, chain: Chain, amount: Amount) -> Amount:
+        """Give what a base chain lets through, its policy included."""
+        accepted, through = self._chain(chain, amount, 0)
+        if chain.policy == "drop" and through.packets:
+            self.why = self.why or f"{self._name(chain)}: policy drop"
+            return accepted
+        return accepted.plus(through)
+
+    def _chain(self, chain: Chain, amount: Amount, depth: int) -> tuple[Amount, Amount]:
+        """Give what was accepted for good, and what came to the chain's end or returned."""
+        accepted = returned = amount.part(0)
+        left = amount
+        for rule in chain.rules:
+            hit = left
+            for part in rule.parts:
+                if not hit.packets:
+                    break
+                if not isinstance(part, Verdict):
+                    hit = _take(part, self.packet, hit, self.now)
+                    continue
+                left = left.less(hit)
+                match part.kind:
+                    case "accept":
+                        accepted = accepted.plus(hit)
+                    case "drop" | "reject":
+                        text = rule_text(rule.parts, "", stateless=True)
+                        self.why = self.why or f"{self._name(chain)}: {text}"
+                    case "return":
+                        returned = returned.plus(hit)
+                    case "continue":
+                        left = left.plus(hit)
+                    case _:
+                        taken, back = self._into(part, hit, depth)
+                        accepted = accepted.plus(taken)
+                        left, returned = (
+                            (left.plus(back), returned) if part.kind == "jump" else (left, returned.plus(back))
+                        )
+            if not left.packets:
+                break
+        return accepted, left.plus(returned)
+
+    def _into(self, verdict: Verdict, amount: Amount, depth: int) -> tuple[Amount, Amount]:
+        target = self.table.chains.get(verdict.target)
+        if target is None or depth >= DEPTH:
+            return amount.part(0), amount
+        return self._chain(target, amount, depth + 1)
+
+    def _name(self, chain: Chain) -> str:
+        return f"{self.table.family} {self.table.name} {chain.name}"
+
+
+def _asks_for_connections(part: Part) -> bool:
+    if isinstance(part, Match):
+        return part.field.text == "ct state"
+    return isinstance(part, Said) and part.words == "notrack"
+
+
+def _take(part: Part, packet: Packet, amount: Amount, now: float) -> Amount:
+    taking: Filters = part  # type: ignore[assignment]
+    return taking.take(packet, amount, now=now)
+
+
+def _concerns(table: Table, chain: Chain, burst: Packets) -> bool:
+    if chain.base and chain.base.device and chain.base.device != burst.interface:
+        return False
+    version = 6 if ":" in burst.src else 4
+    return table.family in ("inet", "netdev") or table.family == {4: "ip", 6: "ip6"}[version]
+
+
+def describe(burst: Packets, leaving: str, *, whole: bool, state: int) -> Packet:
+    """Give a burst as expressions see it; `whole`: fragments have been put together."""
+    source, target = ip_address(burst.src), ip_address(burst.dst)
+    family, protocol = ("ip", 2) if source.version == 4 else ("ip6", 10)
+    fragment = burst.traffic is Traffic.FRAGMENT and not whole
+    packet: dict[str, int | str] = {
+        "nfproto": protocol,
+        "protocol": 0x0800 if protocol == 2 else 0x86DD,
+        "l4proto": burst.protocol,
+        "iifname": burst.interface,
+        "iif": burst.interface,
+        "ether saddr": _mac(burst.src_mac),
+        "ether daddr": _mac(burst.dst_mac),
+        "ether type": 0x0800 if protocol == 2 else 0x86DD,
+        f"{family} saddr": int(source),
+        f"{family} daddr": int(target),
+        "ct state": state,
+        "mark": 0,
+        "pkttype": 0,
+        "length": burst.octets // burst.packets if burst.packets else 0,
+    }
+    if leaving:
+        packet |= {"oifname": leaving, "oif": leaving}
+    if protocol == 2:
+        packet |= {"ip protocol": burst.protocol, "ip frag-off": MORE_FRAGMENTS | 185 if fragment else 0, "ip ttl": 63}
+        packet |= {"ip length": packet["length"]}
+    else:
+        packet |= {"ip6 nexthdr": 44 if fragment else burst.protocol, "exthdr frag": int(fragment), "ip6 hoplimit": 63}
+        if fragment:
+            packet |= {"frag frag-off": 185, "frag more-fragments": 1}
+    if burst.traffic is not Traffic.MALFORMED and not fragment:
+        packet |= {"sport": burst.src_port, "dport": burst.dst_port}
+        if burst.protocol == 6:
+            packet["tcp flags"] = 16
+    return packet
+
+
+def _mac(text: str) -> int:
+    return int(text.replace(":", ""), 16)
