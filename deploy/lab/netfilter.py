@@ -6,6 +6,7 @@ Source: nft(8), ADDRESS FAMILIES and CHAINS; Linux nf_defrag_ipv4 and nf_conntra
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import ip_address
 
 from deploy.lab.conntrack import Connections, Flow
@@ -15,6 +16,7 @@ from deploy.lab.nft_ruleset import Chain, Part, Ruleset, Table
 from deploy.lab.nft_values import CT_STATES
 
 DEFRAGMENT, TRACK = -400, -200  # priorities of prerouting
+INVALID = CT_STATES["invalid"]
 FORWARD_HOOKS = ("ingress", "prerouting", "forward", "postrouting")
 MORE_FRAGMENTS = 0x2000
 DEPTH = 16  # jumps within jumps that the kernel allows
@@ -28,54 +30,76 @@ class Outcome:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class _Station:
+    """A base chain that has something to say, on the packets' way."""
+
+    table: Table
+    chain: Chain
+    hook: str
+    level: int
+
+
 @dataclass(slots=True)
 class Netfilter:
     """A ruleset at work."""
 
     ruleset: Ruleset = field(default_factory=Ruleset)
     connections: Connections = field(default_factory=Connections)
+    tracking: bool = False  # any rule asks for connections: the kernel tracks, and puts fragments together first
+    _way: list[_Station] = field(default_factory=list)
 
-    @property
-    def tracking(self) -> bool:
-        """Whether any rule asks for connections: then the kernel tracks, and puts fragments together first."""
-        return any(
+    def use(self, ruleset: Ruleset) -> None:
+        """Put a ruleset to work in the place of the old one."""
+        self.ruleset = ruleset
+        self.tracking = any(
             _asks_for_connections(part)
-            for table in self.ruleset.tables.values()
+            for table in ruleset.tables.values()
             for _, rule in table.rules()
             for part in rule.parts
         )
+        self._way = [
+            _Station(table, chain, hook, chain.base.priority)
+            for hook in FORWARD_HOOKS
+            for table, chain in ruleset.chains_at(hook)
+            if chain.base and (chain.rules or chain.policy == "drop")
+        ]
 
     def forward(self, burst: Packets, leaving: str, *, now: float) -> Outcome:
         """Send a burst through all hooks on its way through the machine."""
-        tracking = self.tracking
         flow = Flow(burst.protocol, burst.src, burst.src_port, burst.dst, burst.dst_port)
         state = self._state(flow, burst, now)
         amount, why = Amount(burst.packets, burst.octets, burst.seconds), ""
-        for hook in FORWARD_HOOKS:
-            for table, chain in self.ruleset.chains_at(hook):
-                if not amount.packets:
-                    break
-                if not _concerns(table, chain, burst):
-                    continue
-                level = chain.base.priority if chain.base else 0
-                early = hook == "ingress" or (hook == "prerouting" and level < DEFRAGMENT)
-                untracked = not tracking or hook == "ingress" or (hook == "prerouting" and level <= TRACK)
-                packet = describe(
-                    burst,
-                    leaving if hook in ("forward", "postrouting") else "",
-                    whole=tracking and not early,
-                    state=CT_STATES["invalid"] if untracked else state,
-                )
-                walk = _Walk(table, packet, now)
-                amount = walk.base_chain(chain, amount)
-                why = why or walk.why
-        if amount.packets and tracking and state != CT_STATES["invalid"]:
+        seen: dict[tuple[bool, bool, bool], Packet] = {}
+        for station in self._way:
+            if not _concerns(station.table, station.chain, burst):
+                continue
+            packet = self._seen(burst, leaving, station, state, seen)
+            walk = _Walk(station.table, packet, now)
+            amount = walk.base_chain(station.chain, amount)
+            why = why or walk.why
+            if not amount.packets:
+                return Outcome(amount, why)
+        if self.tracking and state != INVALID:
             self.connections.passed(flow, now=now)
         return Outcome(amount, why)
 
+    def _seen(
+        self, burst: Packets, leaving: str, at: _Station, state: int, seen: dict[tuple[bool, bool, bool], Packet]
+    ) -> Packet:
+        """Give the burst as it looks at one station: whole or in fragments, with its connection or without."""
+        arriving = at.hook == "ingress" or at.hook == "prerouting"
+        whole = self.tracking and not (at.hook == "ingress" or (arriving and at.level < DEFRAGMENT))
+        tracked = self.tracking and not (at.hook == "ingress" or (arriving and at.level <= TRACK))
+        key = (arriving, whole, tracked)
+        if key not in seen:
+            out = "" if arriving else leaving
+            seen[key] = describe(burst, out, whole=whole, state=state if tracked else INVALID)
+        return seen[key]
+
     def _state(self, flow: Flow, burst: Packets, now: float) -> int:
         if burst.traffic is Traffic.MALFORMED:
-            return CT_STATES["invalid"]
+            return INVALID
         found = self.connections.find(flow, now=now)
         if found and (found.answered or flow == found.flow.back):
             return CT_STATES["established"]
@@ -162,8 +186,7 @@ def _concerns(table: Table, chain: Chain, burst: Packets) -> bool:
 
 def describe(burst: Packets, leaving: str, *, whole: bool, state: int) -> Packet:
     """Give a burst as expressions see it; `whole`: fragments have been put together."""
-    source, target = ip_address(burst.src), ip_address(burst.dst)
-    family, protocol = ("ip", 2) if source.version == 4 else ("ip6", 10)
+    family, protocol = ("ip6", 10) if ":" in burst.src else ("ip", 2)
     fragment = burst.traffic is Traffic.FRAGMENT and not whole
     packet: dict[str, int | str] = {
         "nfproto": protocol,
@@ -174,8 +197,8 @@ def describe(burst: Packets, leaving: str, *, whole: bool, state: int) -> Packet
         "ether saddr": _mac(burst.src_mac),
         "ether daddr": _mac(burst.dst_mac),
         "ether type": 0x0800 if protocol == 2 else 0x86DD,
-        f"{family} saddr": int(source),
-        f"{family} daddr": int(target),
+        f"{family} saddr": _number(burst.src),
+        f"{family} daddr": _number(burst.dst),
         "ct state": state,
         "mark": 0,
         "pkttype": 0,
@@ -197,5 +220,11 @@ def describe(burst: Packets, leaving: str, *, whole: bool, state: int) -> Packet
     return packet
 
 
+@lru_cache(maxsize=65_536)
+def _number(address: str) -> int:
+    return int(ip_address(address))
+
+
+@lru_cache(maxsize=65_536)
 def _mac(text: str) -> int:
     return int(text.replace(":", ""), 16)

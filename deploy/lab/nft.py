@@ -20,6 +20,7 @@ from deploy.lab.nft_words import NftError, explain, scan
 from deploy.lab.programs import Coreutils
 from deploy.lab.shell import Call, Machine, Result, Shell, refuse
 
+MOST_LOOKED_UP = 65_536
 STARTUP = "/etc/nftables.conf"
 NATIVE = """\
 #!/usr/sbin/nft -f
@@ -58,7 +59,9 @@ class NftDevice:
         for port in plan.ports:
             mac = _mac(plan.name, port.name)
             self._links[port.name] = Link(port.name, port.if_index, mac, addresses=port.addresses)
+        self._ports = {port.name: port for port in plan.ports}
         self._routes = _routes(plan)
+        self._way_out: dict[tuple[str, str], PortPlan | None] = {}  # what was looked up before: (from, to) → port
         self._kernel = Netfilter()
         self._load(now=0.0)
         Coreutils(self._machine).install()
@@ -98,12 +101,12 @@ class NftDevice:
     def _load(self, *, now: float) -> None:
         """Do what nftables.service does: a file with a mistake leaves the ruleset empty."""
         self._kernel.connections = Connections()
-        self._kernel.ruleset = Ruleset()
+        self._kernel.use(Ruleset())
         self._run(self._machine.files.get(STARTUP, ""), STARTUP, now)
 
     def _route(self, burst: Packets, now: float) -> Passed:
         link = self._links.get(burst.interface)
-        port = next((port for port in self._plan.ports if port.name == burst.interface), None)
+        port = self._ports.get(burst.interface)
         if link is None or port is None:
             return Passed(0, 0, None, f"no link {burst.interface}")
         if not link.up:
@@ -124,6 +127,14 @@ class NftDevice:
         return Passed(outcome.amount.packets, outcome.amount.octets, leaving.vlan, outcome.why)
 
     def _leaving(self, burst: Packets) -> PortPlan | None:
+        key = (burst.interface, burst.dst)
+        if key not in self._way_out:
+            if len(self._way_out) >= MOST_LOOKED_UP:
+                self._way_out.clear()
+            self._way_out[key] = self._look_up(burst)
+        return self._way_out[key]
+
+    def _look_up(self, burst: Packets) -> PortPlan | None:
         """Find the port of the longest prefix; without one, the default route: the first port of another side."""
         target = ip_address(burst.dst)
         found = [(network.prefixlen, port) for network, port in self._routes if target in network]
@@ -173,7 +184,7 @@ class NftDevice:
             return refuse(explain(error, text, source))
         if batch.changed and "c" not in letters:
             draft.generation += 1
-            self._kernel.ruleset = draft
+            self._kernel.use(draft)
         style = Style("a" in letters, "s" in letters, "t" in letters, "n" in letters)
         out = "".join(answer(question, draft, style, now, as_json="j" in letters) for question in batch.questions)
         if "e" in letters:

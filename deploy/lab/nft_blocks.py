@@ -83,9 +83,14 @@ class BlockReader:
             chain.handle = self.owner.next_handle()
             self.owner.chains[chain.name] = chain
         elif chain.base and old.base != chain.base:
-            raise NftError("Could not process rule: Operation not supported", Place(spot.line, 1, spot.column))
+            raise NftError("Could not process rule: Operation not supported", self._whole(spot))
         elif chain.base:
             old.policy = chain.policy
+
+    def _whole(self, spot: Place) -> Place:
+        """The command that something stands in, up to where reading has come."""
+        last = self.words.look(-1).place
+        return Place(spot.line, 1, last.column + last.length if last.line == spot.line else spot.column)
 
     def add_rule(self, chain: Chain, *, handle: int | None = None) -> Rule:
         """Read a rule to its end and give it a handle; it is appended unless it replaces `handle`."""

@@ -7,6 +7,7 @@ from deploy.lab.nft_elements import add_elements, elements, remove_elements
 from deploy.lab.nft_ruleset import FAMILIES, Chain, Rule, Ruleset, Set, Table
 from deploy.lab.nft_words import NftError, Place, Word, Words
 
+UNKNOWN = "No such file or directory"
 MISSING = "Could not process rule: No such file or directory"
 BUSY = "Could not process rule: Device or resource busy"
 EXISTS = "Could not process rule: File exists"
@@ -147,7 +148,7 @@ class Batch:
                     words.unexpected(", expecting handle")
                 del chain.rules[self._index(chain)]
             case "set":
-                table, members = self._find_set()
+                table, members = self._find_set(MISSING)
                 used = {id(getattr(part, "named", None)) for _, rule in table.rules() for part in rule.parts}
                 if id(members) in used:
                     raise NftError(BUSY, words.look(-1).place)
@@ -175,7 +176,7 @@ class Batch:
             case "chain":
                 self._find_chain(MISSING)[1].rules.clear()
             case "set":
-                self._find_set()[1].elements.clear()
+                self._find_set(MISSING)[1].elements.clear()
             case _:
                 words.at -= what.kind != "end"
                 words.unexpected()
@@ -188,9 +189,9 @@ class Batch:
                 family = words.take().text if words.here.text in FAMILIES else ""
                 self.questions.append(Question(what.text, family))
             case "table":
-                self.questions.append(Question("table", table=self._find_table("No such file or directory")[0]))
+                self.questions.append(Question("table", table=self._find_table(UNKNOWN)[0]))
             case "chain":
-                table, chain = self._find_chain("No such file or directory")
+                table, chain = self._find_chain(UNKNOWN)
                 self.questions.append(Question("chain", table=table, chain=chain))
             case "set":
                 table, members = self._find_set()
@@ -204,9 +205,10 @@ class Batch:
         self.words.expect("element")
         table, members = self._find_set()
         asked = elements(self.words, members)
+        end = self.words.look(-1).place
         found = [element for element in members.elements if any(item.value.low in element.value for _, item in asked)]
         if not found:
-            raise NftError(MISSING, Place(start.line, 1, self.words.here.place.column - 1))
+            raise NftError(MISSING, Place(start.line, 1, end.column + end.length))
         shown = Set(members.name, members.kind, members.handle, members.flags, members.timeout, elements=found)
         self.questions.append(Question("set", table=table, members=shown))
 
@@ -230,12 +232,12 @@ class Batch:
             raise NftError(missing, spot)
         return table, chain
 
-    def _find_set(self) -> tuple[Table, Set]:
-        table, _ = self._find_table("No such file or directory")
+    def _find_set(self, missing: str = UNKNOWN) -> tuple[Table, Set]:
+        table, _ = self._find_table(missing)
         spot = self.words.here.place
         members = table.sets.get(self.words.name().text)
         if members is None:
-            raise NftError("No such file or directory", spot)
+            raise NftError(missing, spot)
         return table, members
 
     def _index(self, chain: Chain) -> int:

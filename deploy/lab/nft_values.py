@@ -181,8 +181,10 @@ def to_json(value: Range, kind: Type) -> Json:
 
 
 def _json_point(value: Point, kind: Type) -> Json:
+    if isinstance(value, str):
+        return value
     text = _one(value, kind)
-    return value if isinstance(value, int) and (text.isdigit() or text.startswith("0x")) else text
+    return value if text.isdigit() or text.startswith("0x") else text
 
 
 def prefix(value: Range, kind: Type) -> int | None:

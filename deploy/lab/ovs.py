@@ -139,10 +139,12 @@ class OvsDevice:
 
     def _refresh(self) -> None:
         """Carry the database's rows to the ports after a transaction, and the links' state into the rows before one."""
+        settings_changed = False
         for name, port in self._bridge.ports.items():
             row = self._database.tables["Port"][name]
             if any(row[column] != port.row[column] for column in ("tag", "trunks", "vlan_mode")):
                 self._bridge.flush_port(port.number)
+                settings_changed = True
             port.row = row
             port.interface = self._database.tables["Interface"][name]
             link = port.link
@@ -164,6 +166,8 @@ class OvsDevice:
                 "tx_errors": 0,
                 "tx_packets": link.tx_packets,
             }
+        if settings_changed:
+            self._bridge.changed()
 
     def _neighbours(self) -> list[Neighbour]:
         return [

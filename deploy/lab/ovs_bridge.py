@@ -5,6 +5,7 @@ Source: ovs-vswitchd.conf.db(5) (tag, trunks, vlan_mode, ingress_policing_rate),
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import ip_address
 
 from deploy.lab.device import Packets, Passed, PortPlan, Traffic
@@ -30,23 +31,33 @@ class Port:
     receives: bool = True
     forwards: bool = True
     policer: Meter | None = None
+    access: int | None = None  # the VLAN of an access port; None: a trunk
+    native: int = 0  # of a trunk: the VLAN of frames without a tag
+    trunks: frozenset[int] = frozenset()  # of a trunk: the VLANs it carries; empty: all
+
+    def __post_init__(self) -> None:
+        """Take the settings from the rows."""
+        self.tune()
+
+    def tune(self) -> None:
+        """Read tag, trunks and vlan_mode anew: to be called whenever the rows have changed."""
+        mode, tag = _text(self.row["vlan_mode"]), numbers(self.row["tag"])
+        self.access = (tag[0] if tag else 0) if mode == "access" or (not mode and tag) else None
+        self.native = tag[0] if mode.startswith("native") and tag else 0
+        trunks = numbers(self.row["trunks"])
+        self.trunks = frozenset([*trunks, self.native] if trunks and self.native else trunks)
 
     def admits(self, vlan: int) -> bool:
         """Say whether frames of a VLAN (0: none) may leave by this port."""
-        mode, tag, trunks = _text(self.row["vlan_mode"]), numbers(self.row["tag"]), numbers(self.row["trunks"])
-        if mode == "access" or (not mode and tag):
-            return vlan == (tag[0] if tag else 0)
-        return not trunks or vlan in trunks or (mode.startswith("native") and vlan in tag)
+        return vlan == self.access if self.access is not None else not self.trunks or vlan in self.trunks
 
     def enters(self, vlan: int | None) -> tuple[int, str]:
         """Say in which VLAN a frame is that enters by this port, or why it is dropped."""
-        mode, tag, trunks = _text(self.row["vlan_mode"]), numbers(self.row["tag"]), numbers(self.row["trunks"])
-        if mode == "access" or (not mode and tag):
-            return (tag[0] if tag else 0), f"tagged frame on access port {self.plan.name}" if vlan else ""
-        inner = vlan or (tag[0] if mode.startswith("native") and tag else 0)
-        if trunks and inner not in trunks and inner not in (tag if mode.startswith("native") else []):
-            return inner, f"port {self.plan.name} does not carry VLAN {inner}"
-        return inner, ""
+        if self.access is not None:
+            return self.access, f"tagged frame on access port {self.plan.name}" if vlan else ""
+        inner = vlan or self.native
+        carried = not self.trunks or inner in self.trunks
+        return inner, "" if carried else f"port {self.plan.name} does not carry VLAN {inner}"
 
 
 @dataclass(slots=True)
@@ -66,12 +77,19 @@ class Bridge:
     ports: dict[str, Port]
     tables: FlowTables = field(default_factory=FlowTables)
     learned: dict[tuple[int, str], tuple[int, float]] = field(default_factory=dict)
+    members: dict[int, list[Port]] = field(default_factory=dict)  # VLAN → ports, as found before; emptied by `changed`
     started: float = 0.0  # 0: the first call that knows the time says when
 
     @property
     def numbers(self) -> dict[str, int]:
         """OpenFlow port numbers by name."""
         return {name: port.number for name, port in self.ports.items()}
+
+    def changed(self) -> None:
+        """Settings of ports have changed."""
+        self.members.clear()
+        for port in self.ports.values():
+            port.tune()
 
     def receive(self, burst: Packets, *, now: float) -> Passed:
         """Take a burst in by its interface, and say what leaves again."""
@@ -134,10 +152,11 @@ class Bridge:
 
     def _by_kind(self, port: Port, burst: Packets, now: float) -> Passed:
         """First and later fragments meet different flows where a flow asks for the difference."""
-        asks = any("nw_frag" in flow.match.fields for flow in self.tables.flows)
-        if burst.traffic is not Traffic.FRAGMENT or not asks or burst.packets < FIRST_IN:
-            kind = FRAGMENT if burst.packets < FIRST_IN else FRAGMENT | LATER
-            return self._classify(port, burst, kind if burst.traffic is Traffic.FRAGMENT else 0, now)
+        if burst.traffic is not Traffic.FRAGMENT:
+            return self._classify(port, burst, 0, now)
+        asked = any("nw_frag" in flow.match.fields for flow in self.tables.flows)
+        if not asked or burst.packets < FIRST_IN:
+            return self._classify(port, burst, FRAGMENT | (LATER if burst.packets >= FIRST_IN else 0), now)
         first = share(burst, burst.packets // FIRST_IN)
         later = replace(burst, packets=burst.packets - first.packets, octets=burst.octets - first.octets)
         heads = self._classify(port, first, FRAGMENT, now)
@@ -153,7 +172,7 @@ class Bridge:
         walk = _Walk(burst, burst.vlan)
         table = 0
         while True:
-            packet = fields(replace(burst, vlan=walk.vlan), port.number, fragment)
+            packet = fields(burst, walk.vlan, port.number, fragment)
             flow = self.tables.lookup(packet, table)
             if flow is None:
                 return Passed(0, 0, None, f"no flow in table {table} matches")
@@ -203,10 +222,15 @@ class Bridge:
         if known and now - known[1] < AGEING:
             if known[0] == port.number:
                 return Passed(0, 0, None, f"{burst.dst_mac} is behind the same port")
-            leaving = [other for other in self.ports.values() if other.number == known[0]]
+            leaving = [other for other in self._members(inner) if other.number == known[0]]
         else:
-            leaving = [other for other in self.ports.values() if other is not port and other.admits(inner)]
+            leaving = [other for other in self._members(inner) if other is not port]
         return self._send(burst, inner or None, leaving, why)
+
+    def _members(self, vlan: int) -> list[Port]:
+        if vlan not in self.members:
+            self.members[vlan] = [port for port in self.ports.values() if port.admits(vlan)]
+        return self.members[vlan]
 
     def _send(self, burst: Packets, vlan: int | None, leaving: list[Port], why: str) -> Passed:
         able = [port for port in leaving if port.link.up and port.forwards]
@@ -232,22 +256,22 @@ class Bridge:
         return f"flow priority={flow.priority}{',' if text else ''}{text} actions={','.join(flow.actions) or 'drop'}"
 
 
-def fields(burst: Packets, in_port: int, fragment: int) -> Mapping[str, int]:
+def fields(burst: Packets, vlan: int | None, in_port: int, fragment: int) -> Mapping[str, int]:
     """Give a burst as the flow table sees it: of fragments and malformed packets the ports are zero."""
     packet = {PACKET_TYPE: 0, "in_port": in_port, "dl_src": mac(burst.src_mac), "dl_dst": mac(burst.dst_mac)}
-    if burst.vlan is not None:
-        packet["dl_vlan"] = burst.vlan
+    if vlan is not None:
+        packet["dl_vlan"] = vlan
         packet["dl_vlan_pcp"] = 0
     if not burst.src:
         return {**packet, "dl_type": burst.protocol if burst.protocol > 0x5FF else ARP}
-    source, target = ip_address(burst.src), ip_address(burst.dst)
-    names = ("nw_src", "nw_dst") if source.version == 4 else ("ipv6_src", "ipv6_dst")
+    four = ":" not in burst.src
+    names = ("nw_src", "nw_dst") if four else ("ipv6_src", "ipv6_dst")
     plain = burst.traffic is Traffic.PLAIN
     return {
         **packet,
-        "dl_type": IPV4 if source.version == 4 else IPV6,
-        names[0]: int(source),
-        names[1]: int(target),
+        "dl_type": IPV4 if four else IPV6,
+        names[0]: _number(burst.src),
+        names[1]: _number(burst.dst),
         "nw_proto": burst.protocol,
         "nw_frag": fragment,
         "nw_tos": 0,
@@ -255,6 +279,11 @@ def fields(burst: Packets, in_port: int, fragment: int) -> Mapping[str, int]:
         "tp_src": burst.src_port if plain else 0,
         "tp_dst": burst.dst_port if plain else 0,
     }
+
+
+@lru_cache(maxsize=65_536)
+def _number(address: str) -> int:
+    return int(ip_address(address))
 
 
 def share(burst: Packets, packets: int) -> Packets:

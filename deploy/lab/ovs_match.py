@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from types import MappingProxyType
 
@@ -177,6 +178,7 @@ def known(name: str) -> bool:
     return ALIASES.get(name, name) in BITS or name in SHORTHANDS or name == "vlan_tci"
 
 
+@lru_cache(maxsize=65_536)
 def mac(text: str) -> int:
     """Read a MAC address; FlowError in ovs-ofctl's words."""
     if not re.fullmatch(r"[0-9a-fA-F]{1,2}(:[0-9a-fA-F]{1,2}){5}", text):
