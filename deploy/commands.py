@@ -76,6 +76,103 @@ def demo(
     raise typer.Exit(0 if judgement.ok else 1)
 
 
+def replay(
+    files: Annotated[
+        list[Path], typer.Argument(help="flow records or log lines, .gz too", exists=True, dir_okay=False)
+    ],
+    *,
+    site: Annotated[Path | None, typer.Option(help="site.toml of the network that the records are of")] = None,
+    policy: Annotated[Path | None, typer.Option(help="policy.toml; else Cordon's own defaults, mode enforce")] = None,
+    ours: Annotated[
+        list[str] | None, typer.Option(help="instead of --site: address or prefix that is ours; repeat for several")
+    ] = None,
+    kind: Annotated[str, typer.Option("--format", help="goflow2-json, pmacct-json or syslog; else detected")] = "",
+    teller: Annotated[str, typer.Option("--from", help="with --ours: address that the log lines were sent from")] = "",
+    emulate: Annotated[bool, typer.Option(help="carry the decisions out, at emulated devices")] = False,
+    through_kafka: Annotated[bool, typer.Option(help="send it through topics and a worker of its own")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="the whole report as JSON")] = False,
+) -> None:
+    """Score recorded traffic, and say who would have been fenced and why. Nothing real is touched."""
+    from deploy.rerun import Request, rerun, tell
+
+    request = Request(
+        files=tuple(files),
+        site=site,
+        policy=policy,
+        ours=tuple(ours or ()),
+        format=kind,
+        teller=teller,
+        emulate=emulate,
+        through_kafka=through_kafka,
+    )
+    with _progress() as advance:
+        report = rerun(request, advance=advance)
+    if as_json:
+        sys.stdout.write(json.dumps(report, indent=2) + "\n")
+    else:
+        tell(report, sys.stdout)
+
+
+@contextlib.contextmanager
+def _progress() -> Iterator[Callable[[float], None]]:
+    """A bar on standard error, where that is a terminal; takes the share that is done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("replaying", total=1.0)
+        yield lambda share: bar.update(task, completed=share)
+
+
+def up(
+    site: Annotated[Path, typer.Option(help="site.toml: the network as its owner describes it")],
+    policy: Annotated[Path, typer.Option(help="policy.toml: thresholds, limits, fences")],
+    *,
+    broker: Annotated[str, typer.Option(envvar="CORDON_BROKER", help="HOST:PORT; else one is embedded")] = "",
+    broker_file: Annotated[
+        Path | None, typer.Option(envvar="CORDON_BROKER_FILE", help="TOML with TLS, SASL and times")
+    ] = None,
+    ledger: Annotated[str, typer.Option(envvar="CORDON_LEDGER", help="database URL; else a file in --home")] = "",
+    known_hosts: Annotated[Path, typer.Option(help="host keys of the devices")] = Path("~/.ssh/known_hosts"),
+    host: Annotated[str, typer.Option(help="address that the API listens on")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="port of the API; 0 takes a free one")] = 8421,
+    mode: Annotated[str, typer.Option(help="stricter than the policy's: approve or dry-run")] = "",
+    home: Annotated[Path, typer.Option(help="folder for logs, ledger and connection.toml")] = Path(".cordon"),
+) -> None:
+    """Run worker, clock, controller, API and, unless --broker names one, a broker; until Ctrl-C."""
+    from deploy import running
+    from deploy.parts import Layout
+    from deploy.supervisor import DidNotStart
+
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o700)
+    layout = Layout(
+        run=home.resolve(),
+        site=site,
+        policy=policy,
+        broker=broker,
+        ledger=ledger or f"sqlite:///{home.resolve() / 'ledger.sqlite3'}",
+        known_hosts=known_hosts.expanduser(),
+        mode=mode,
+        broker_file=broker_file,
+        embedded=not (broker or broker_file),
+    )
+
+    def say(text: str) -> None:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+
+    with _signals_as_interrupts():
+        try:
+            running.up(layout, host=host, port=port, say=say, until=_until_interrupted)
+        except KeyboardInterrupt:
+            say("everything is stopped")
+        except DidNotStart as error:
+            sys.stderr.write(f"cordon up: {error}\n")
+            raise typer.Exit(1) from None
+
+
 def _until_interrupted(tend: Callable[[], None]) -> None:
     with contextlib.suppress(KeyboardInterrupt):
         while True:

@@ -59,6 +59,18 @@ class Recording:
     format: SourceFormat
     lines: tuple[tuple[int, bytes], ...]
 
+    def told_by(self, sender: str) -> "Recording":
+        """The same log, as a collector would have written what it took from `sender`; records stay as they are."""
+        if self.format is not SourceFormat.SYSLOG:
+            return self
+        lines = tuple((at_ns, _taken_from(sender, at_ns, line)) for at_ns, line in self.lines)
+        return Recording(self.path, self.format, lines)
+
+    @property
+    def is_access_log(self) -> bool:
+        """True when its lines are a web server's."""
+        return any(_ACCESS.search(line.decode(errors="replace")) for _, line in self.lines[:LOOKED_AT])
+
     @property
     def begins_ns(self) -> int:
         """Receipt of its first line; 0 when it has none."""
@@ -110,6 +122,14 @@ def pieces(recordings: Iterable[Recording], *, tick_ns: int) -> Iterator[Piece]:
         held, until, kind = held + len(line) + 1, at_ns, found
     if batch:
         yield Piece(kind, b"\n".join(batch), len(batch), until)
+
+
+def _taken_from(sender: str, at_ns: int, line: bytes) -> bytes:
+    """A log line in the envelope that Vector gives it; JSON has one already, or is an event of its own."""
+    if line.lstrip().startswith(b"{"):
+        return line
+    stamp = datetime.fromtimestamp(at_ns / 1e9, UTC).isoformat()
+    return msgspec.json.encode({"message": line.decode(errors="replace"), "source_ip": sender, "timestamp": stamp})
 
 
 def _goflow2(line: bytes, last_ns: int) -> int:

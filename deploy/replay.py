@@ -152,6 +152,7 @@ class Reasoning:
 
     decider: Decider
     clerk: Clerk
+    around: Surroundings
     notices: Notices
 
 
@@ -162,23 +163,18 @@ def reasoning(estate: Estate, rules: Rulebook, *, ledger: Ledger, holds: Holds) 
     clerk = Clerk(ledger=ledger, pager=notices, sheet=notices, clock=Stopped(time), time=time)
     around = Surroundings(estate=estate, rules=rules, ledger=ledger, time=time)
     decider = Decider(clerk=clerk, around=around, holds=holds, effects=Effects(clerk, rules.effect))
-    return Reasoning(decider, clerk, notices)
+    return Reasoning(decider, clerk, around, notices)
 
 
 def replay(
     pieces: Iterable[Piece],
     *,
-    estate: Estate,
-    rules: Rulebook,
-    kinds: Iterable[SourceFormat],
-    ledger: Ledger,
-    holds: Holds,
+    streams: Streams,
+    mind: Reasoning,
     decided: Callable[[Decision], None] = lambda _: None,
 ) -> Report:
     """Run recorded frames through streams and controller. `decided` hears each decision that would be carried out."""
     report = Report()
-    streams = Streams(estate, rules, kinds)
-    mind = reasoning(estate, rules, ledger=ledger, holds=holds)
 
     def think(verdicts: list[Verdict]) -> None:
         report.hear(verdicts)
@@ -188,7 +184,12 @@ def replay(
     for piece in pieces:
         think(streams.take(piece, report))
     think(streams.close(report))
-    report.decisions = ledger.recent(since_ns=0)
+    return concluded(report, mind)
+
+
+def concluded(report: Report, mind: Reasoning) -> Report:
+    """The report with what stands in the ledger in the end."""
+    report.decisions = mind.clerk.ledger.recent(since_ns=0)
     report.notices = tuple(mind.notices.said)
     return report
 
@@ -237,7 +238,12 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "score": round(decision.score, 1),
         "at_ns": decision.created_ns,
         "fences": [
-            {"kind": record.fence.kind.value, "where": [str(leg.slot) for leg in record.fence.legs]}
+            {
+                "kind": record.fence.kind.value,
+                "where": [str(leg.slot) for leg in record.legs],
+                "legs": [leg.state.value for leg in record.legs],
+                "lines": [line for leg in record.legs if leg.change for line in leg.change.apply],
+            }
             for record in decision.fences
         ],
         "reasons": [{"rule": one.rule, "allows": one.allows, "text": one.text} for one in decision.reasons],

@@ -16,8 +16,9 @@ import msgspec
 from controller.domain import wire
 from deploy import parts
 from deploy.lab.provider import FLOW_TOPIC, LOG_TOPIC, Provider
-from deploy.lab.sitefile import Listening, policy_text, site, toml_text
+from deploy.lab.sitefile import Listening, policy_text, site
 from deploy.supervisor import Part, Supervisor, python
+from deploy.tomlwriting import toml_text
 from streams.broker import EMBEDDED, access
 from streams.publish import create_topics
 

@@ -1,8 +1,7 @@
-"""The provider as its owner would describe it: site.toml and policy.toml, as text that Cordon reads like anybody's."""
+"""The provider as its owner would describe it: site.toml and policy.toml, which Cordon reads like anybody's."""
 
 import dataclasses
 from collections.abc import Mapping
-from enum import Enum
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from controller.domain.estate import (
     Source,
     SourceFormat,
 )
+from controller.domain.rulebook import Limits, Rulebook
 from deploy.lab.device import DevicePlan
 from deploy.lab.provider import (
     FIREWALLS,
@@ -29,6 +29,7 @@ from deploy.lab.provider import (
     Machine,
     Provider,
 )
+from deploy.tomlwriting import toml_text
 
 _ROLES = {"cisco_ios": "access", "juniper_junos": "access", "ovs_linux": "hypervisor"}
 
@@ -120,42 +121,5 @@ def _host(machine: Machine) -> Host:
 
 def policy_text(*, mode: str, kill_file: Path | None = None) -> str:
     """The demonstration's policy: Cordon's own defaults in the mode asked for."""
-    kill = f"\n[limits]\nkill_file = {_value(str(kill_file))}\n" if kill_file else ""
-    return f'version = 1\nmode = "{mode}"\n{kill}'
-
-
-def toml_text(value: Site) -> str:
-    """A site as TOML; `controller.domain.toml.read` gives the same site back."""
-    plain, tables = [], []
-    for field in dataclasses.fields(value):
-        content = getattr(value, field.name)
-        if isinstance(content, tuple) and content and dataclasses.is_dataclass(content[0]):
-            tables += [_table(field.name, one) for one in content]
-        elif content != ():
-            plain.append(f"{field.name} = {_value(content)}")
-    return "\n".join((*plain, "", *tables))
-
-
-def _table(name: str, value: object) -> str:
-    lines = [f"[[{name}]]"]
-    for field in dataclasses.fields(value):  # type: ignore[arg-type]
-        content = getattr(value, field.name)
-        default = field.default if field.default is not dataclasses.MISSING else None
-        if content is not None and content != default and content not in ((), {}):
-            lines.append(f"{field.name} = {_value(content)}")
-    return "\n".join((*lines, ""))
-
-
-def _value(content: object) -> str:
-    if isinstance(content, bool):
-        return str(content).lower()
-    if isinstance(content, Enum):
-        return _value(content.value)
-    if isinstance(content, int | float):
-        return repr(content)
-    if isinstance(content, tuple | list):
-        return f"[{', '.join(_value(one) for one in content)}]"
-    if isinstance(content, Mapping):
-        return f"{{ {', '.join(f'{name} = {_value(one)}' for name, one in content.items())} }}"
-    text = str(content).replace("\\", "\\\\").replace('"', '\\"')
-    return f'"{text}"'
+    limits = Limits(kill_file=str(kill_file) if kill_file else "")
+    return toml_text(Rulebook(version=1, mode=mode, limits=limits))

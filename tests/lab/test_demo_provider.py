@@ -10,7 +10,8 @@ from controller.domain.estate import Estate, HostRole, PortRole, Site
 from controller.domain.rulebook import Rulebook
 from controller.domain.toml import read
 from deploy.lab.provider import MANAGEMENT, OURS, WORLD, provider
-from deploy.lab.sitefile import Listening, policy_text, site, toml_text
+from deploy.lab.sitefile import Listening, policy_text, site
+from deploy.tomlwriting import toml_text
 
 KEY = Path("id_ed25519")
 

@@ -1,0 +1,196 @@
+"""A replay whose decisions are carried out, over real SSH, at emulated devices wired as the site says.
+
+The subject's traffic is played to its port while the fence is made, at the rate that the verdict speaks of: the port's
+own counters are asked before anything is sent, as in production.
+"""
+
+import dataclasses
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from ipaddress import ip_address
+from pathlib import Path
+
+import asyncssh
+import msgspec
+
+from controller.domain.address import Port
+from controller.domain.estate import Device, Estate, PortRole, Site, SourceFormat
+from controller.domain.record import Decision
+from controller.domain.rulebook import Rulebook
+from controller.enforcer import Enforcer
+from controller.ledger import Ledger
+from controller.readings import Readings
+from controller.surveying import Surveyor, Tools
+from deploy.lab.control import Burst, Emulators
+from deploy.lab.device import DevicePlan, Packets, PortPlan
+from deploy.recordings import Piece
+from deploy.replay import Reasoning, Report, Streams, reasoning, replay
+from deploy.supervisor import Part, Supervisor, python
+from drivers.devices import Devices
+
+BEAT_S = 0.05
+LEAST_PPS = 20.0
+USER = "root"
+
+
+class Wall:
+    """The machine's clocks: devices are asked in real time, whatever the time of the records."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since the epoch."""
+        return time.time_ns()  # noqa: TID251 - the composition root of an emulated replay reads the clock
+
+    def monotonic(self) -> float:
+        """Seconds that never go back."""
+        return time.monotonic()
+
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+def mirrored(estate: Estate) -> tuple[DevicePlan, ...]:
+    """The site's devices, to be emulated: their interfaces, VLANs, and who is seen behind each port."""
+    vlans = {segment.vlan: segment.name for segment in estate.site.segments if segment.vlan}
+    vlans |= {device.quarantine_vlan: "quarantine" for device in estate.site.devices if device.quarantine_vlan}
+    return tuple(
+        DevicePlan(
+            name=device.name,
+            platform=device.platform,
+            hostname=device.name,
+            ports=tuple(_port(estate, device, name) for name in _names(estate, device)),
+            vlans=tuple((int(number), name) for number, name in sorted(vlans.items())),
+            segments=tuple(
+                (one.name, tuple(str(prefix) for prefix in one.prefixes))
+                for one in estate.site.segments
+                if one.firewall == device.name
+            ),
+            options={**device.options, "user": USER},
+        )
+        for device in estate.site.devices
+    )
+
+
+def _names(estate: Estate, device: Device) -> Iterator[str]:
+    return (interface.name for interface in estate.site.interfaces if interface.device == device.name)
+
+
+def _port(estate: Estate, device: Device, name: str) -> PortPlan:
+    port = Port(device.name, name)
+    interface, hosts = estate.interfaces[port], estate.by_port.get(port, ())
+    segment = estate.segments.get(hosts[0].segment) if hosts else None
+    return PortPlan(
+        name=name,
+        if_index=interface.if_index,
+        vlan=segment.vlan if segment else None,
+        trunk=interface.role is not PortRole.EDGE,
+        neighbours=tuple((host.mac, str(address)) for host in hosts if host.mac for address in host.addresses),
+    )
+
+
+def at_emulated_devices(
+    site: Site, rules: Rulebook, pieces: Iterable[Piece], *, kinds: tuple[SourceFormat, ...]
+) -> Report:
+    """Replay, and fence for real what would have been fenced."""
+    with tempfile.TemporaryDirectory(prefix="cordon-replay-") as name, Supervisor(Path(name) / "logs") as supervisor:
+        folder = Path(name)
+        estate = _emulate(Estate(site), folder, supervisor)
+        network = Devices(estate, known_hosts=folder / "known_hosts", secrets={})
+        rehearsal = Devices(estate, known_hosts=folder / "known_hosts", secrets={}, rehearse=lambda _: True)
+        ledger = Ledger.open(f"sqlite:///{folder / 'ledger.sqlite3'}")
+        try:
+            with Emulators(folder / "control.sock") as plant:
+                mind = reasoning(estate, rules, ledger=ledger, holds=network.holds)
+                enforcer = _enforcer(mind, rules, network, rehearsal)
+
+                def carry_out(decision: Decision) -> None:
+                    with _sending(plant, estate, decision):
+                        enforcer.carry_out(decision.id)
+
+                return replay(pieces, streams=Streams(estate, rules, kinds), mind=mind, decided=carry_out)
+        finally:
+            network.close()
+            rehearsal.close()
+            ledger.close()
+
+
+def _enforcer(mind: Reasoning, rules: Rulebook, network: Devices, rehearsal: Devices) -> Enforcer:
+    clock = Wall()
+    counting = rules.limits.corroboration
+    surveyor = Surveyor(
+        clerk=mind.clerk,
+        live=Tools(network, Readings(network, clock, counting)),
+        rehearsal=Tools(rehearsal, Readings(rehearsal, clock, counting)),
+        fences=rules.fences,
+    )
+    return Enforcer(clerk=mind.clerk, surveyor=surveyor, situation=mind.around.now, fences=rules.fences)
+
+
+def _emulate(estate: Estate, folder: Path, supervisor: Supervisor) -> Estate:
+    """Start the devices; gives the estate with the places where they listen."""
+    key = asyncssh.generate_private_key("ssh-ed25519")
+    private = folder / "id_ed25519"
+    private.touch(mode=0o600)
+    private.write_bytes(key.export_private_key("openssh"))
+    (folder / "authorized_keys").write_bytes(key.export_public_key("openssh"))
+    (folder / "plan.json").write_bytes(msgspec.json.encode(mirrored(estate)))
+    directory = folder / "devices.json"
+    command = python("-m", "deploy.lab.emulators", "--plan", str(folder / "plan.json"), "--run", str(folder))
+    ready = (folder / "control.sock").exists
+    supervisor.start(Part("emulators", command, ready=lambda: directory.exists() and ready()))
+    where: Mapping[str, Mapping[str, object]] = json.loads(directory.read_text())
+    devices = tuple(
+        dataclasses.replace(
+            device,
+            host=ip_address(str(where[device.name]["host"])),
+            port=int(str(where[device.name]["port"])),
+            username=str(where[device.name]["user"]),
+            key_file=str(private),
+        )
+        for device in estate.site.devices
+    )
+    return Estate(dataclasses.replace(estate.site, devices=devices))
+
+
+@contextmanager
+def _sending(plant: Emulators, estate: Estate, decision: Decision) -> Iterator[None]:
+    """While this lasts, the subject sends at the rate of the verdict."""
+    over = threading.Event()
+    place = decision.attachment.guest or next(iter(decision.attachment.ports), None)
+    if place is None:
+        yield
+        return
+    thread = threading.Thread(target=_send, args=(plant, estate, decision, place, over), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _send(plant: Emulators, estate: Estate, decision: Decision, place: Port, over: threading.Event) -> None:
+    host = estate.hosts.get(decision.attachment.host)
+    before = time.monotonic()
+    while not over.wait(BEAT_S):
+        now = time.monotonic()
+        seconds, before = now - before, now
+        packets = max(1, int(max(decision.rates.packets, LEAST_PPS) * seconds))
+        burst = Packets(
+            interface=place.interface,
+            src_mac=str(decision.attachment.mac or (host.mac if host else "")) or "02:00:00:00:00:01",
+            dst_mac="00:00:5e:00:01:0a",
+            src=str(host.addresses[0]) if host else "",
+            dst="203.0.113.1",
+            protocol=17,
+            src_port=4000,
+            dst_port=80,
+            packets=packets,
+            octets=int(decision.rates.bits * seconds / 8) or packets * 64,
+            seconds=seconds,
+        )
+        plant.forward([Burst(((place.device, place.interface),), burst)], now=Wall().now_ns() / 1e9)
