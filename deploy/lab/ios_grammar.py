@@ -1,7 +1,8 @@
 """How a Catalyst reads a line: abbreviations, the caret, and its three ways to say no.
 
 Source: "Using the Cisco IOS Command-Line Interface" (command abbreviation, error messages). A keyword may be
-shortened as long as no other keyword of that place begins alike; a keyword that is typed whole always wins.
+shortened as long as no other keyword of that place begins alike; a keyword that is typed whole always wins. Junos and
+Gaia read keywords by the same rule, so their emulators use `Grammar` too, with refusals of their own.
 """
 
 import re
