@@ -34,6 +34,9 @@ from streams.tally import Tally, exporters_document
 FRAMES_AHEAD = 32
 """Messages that wait between the consumer and an agent; each may be close to a megabyte."""
 
+POLL = 1000
+"""Messages handed over at once by the consumer's thread, out of what it fetched."""
+
 FETCH = 2 * 1024 * 1024
 """Bytes fetched at once of a partition; a single larger message is still delivered."""
 
@@ -227,7 +230,7 @@ def make_app(plan: Plan) -> faust.App:
         broker_session_timeout=tempo.session_s,
         broker_heartbeat_interval=tempo.heartbeat_s,
         broker_rebalance_timeout=tempo.rebalance_s,
-        broker_max_poll_records=FRAMES_AHEAD,
+        broker_max_poll_records=POLL,
         stream_buffer_maxsize=FRAMES_AHEAD,
         stream_wait_empty=False,
         datadir=str(plan.directory),

@@ -1,7 +1,7 @@
 """Carries combine's parts to cordon.activity, and knows up to which source message everything has arrived.
 
-Whatever gathered while the last batch was being sent goes out as the next one, so that messages are small when there
-is little to do and large when there is much, and nothing ever waits for a timer.
+What comes after a quiet moment is sent at once; what comes while there is much to do gathers for a moment and goes out
+as one message, so that the cost of messages does not grow with the load.
 """
 
 import asyncio
@@ -19,7 +19,10 @@ Post: TypeAlias = Callable[[str, int, bytes, bytes | None], Awaitable["asyncio.F
 
 MESSAGE = 512 * 1024
 WAITING = 8 * 1024 * 1024
-ON_THE_WAY = 32
+ON_THE_WAY = 4
+GAP_S = 0.02
+"""Pause after a batch, in which the next one gathers: a reader fetches about as often, and some brokers hand out no
+more than one batch a fetch."""
 
 
 @dataclass(slots=True)
@@ -72,6 +75,7 @@ class Relay:
             while len(self._travelling) > ON_THE_WAY:
                 await self._travelling[0][1]
                 self._note()
+            await asyncio.sleep(GAP_S)
 
     async def _send(self, batch: _Batch) -> Sequence[asyncio.Future[Any]]:
         sent = [

@@ -26,7 +26,7 @@ HEALS = 12
 """Seeks back to one offset until it is taken for granted that nothing stands there."""
 
 STALLED_S = 3.0
-"""Time without progress on a partition that has messages, after which reading is begun again."""
+"""Time without progress anywhere, after which partitions that have messages are read again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,13 +193,18 @@ class Shift:
         arrived = self.relay.arrived()
         await self.crew.positions.commit({_partition(origin): offset for origin, offset in arrived.items()})
 
-    def stalled(self, highwater: Callable[[TopicPartition], int | None]) -> Iterable[tuple[TopicPartition, int]]:
-        """Partitions that have messages and do not move, and where to read them again."""
+    def stalled(self, highwater: Callable[[TopicPartition], int | None]) -> list[tuple[TopicPartition, int]]:
+        """When nothing moves: partitions that have messages, and where to read them again.
+
+        While anything moves, the next message of a partition shows by its offset what was left out before it.
+        """
         now = self.crew.monotonic()
-        for partition, course in self.courses.items():
-            if now - course.progressed > STALLED_S and (highwater(partition) or 0) > course.expected:
-                course.progressed = now
-                yield partition, course.expected
+        if any(now - course.progressed < STALLED_S for course in self.courses.values()):
+            return []
+        behind = [(at, course) for at, course in self.courses.items() if (highwater(at) or 0) > course.expected]
+        for _, course in behind:
+            course.progressed = now
+        return [(at, course.expected) for at, course in behind]
 
     def remarks(self) -> list[str]:
         """What an operator has to know of this shift; empty when all is well."""
