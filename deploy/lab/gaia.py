@@ -1,7 +1,8 @@
 """An emulated Check Point gateway (Gaia R81.10), alone or as one member of a cluster.
 
-Options of its plan: `expert_password` (without it expert mode is refused), `login_shell` "bash" (a login goes straight to
-expert mode), `banner`, `cluster` ("gw-1=192.0.2.1,gw-2=192.0.2.2") with `cluster_state` ACTIVE, STANDBY or DOWN.
+Options of its plan: `expert_password` (without it expert mode is refused), `login_shell` "bash" (a login goes
+straight to expert mode), `banner`, `cluster` ("gw-1=192.0.2.1,gw-2=192.0.2.2") with `cluster_state` ACTIVE, STANDBY
+or DOWN.
 """
 
 from collections.abc import Sequence

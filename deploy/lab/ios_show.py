@@ -263,6 +263,19 @@ def arp(switch: Switch, values: Mapping[str, str], now: float) -> list[str]:
     return lines if len(lines) > 1 or "ip" not in values else []
 
 
+def ip_brief(switch: Switch, _: Mapping[str, str], __: float) -> list[str]:
+    """Address and state of every interface, one a line."""
+    lines = ["Interface              IP-Address      OK? Method Status                Protocol"]
+    for slot in switch.running.names("interface "):
+        name = slot.removeprefix("interface ")
+        words = switch.running.value((slot,), "ip address").split()
+        shut = switch.running.has((slot,), "shutdown")
+        state, protocol = ("administratively down", "down") if shut else ("up", "up")
+        address = words[0] if words else "unassigned"
+        lines.append(f"{name:<22} {address:<15} YES {'manual' if words else 'unset':<6} {state:<21} {protocol:<8}")
+    return lines
+
+
 def storm_control(switch: Switch, values: Mapping[str, str], _: float) -> list[str]:
     """Thresholds of the ports that have one."""
     lines = [
