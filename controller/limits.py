@@ -18,7 +18,7 @@ from controller.domain.record import Decision, Reason
 from controller.domain.rulebook import Rulebook
 from controller.domain.verdict import Evidence, Witness
 from controller.locating import interfaces_at, same_place
-from controller.planning import PORT_WIDE, SERVICE
+from controller.planning import FAINT, PORT_WIDE, SERVICE
 
 STANDING = frozenset({State.APPROVED, State.APPLYING, State.ENFORCED, State.RELEASING, State.STUCK})
 """States that count towards the blast radius: fenced, or about to be."""
@@ -233,7 +233,7 @@ def _sensor(decision: Decision, around: Situation) -> Iterator[Reason]:
 def _corroboration(decision: Decision, around: Situation) -> Iterator[Reason]:
     policy = around.rules.limits.corroboration
     heard = [
-        one for one in decision.evidence if one.force_at(decision.created_ns) > 0 and _counts(one, decision, around)
+        one for one in decision.evidence if one.force_at(tick_ns(decision)) > FAINT and _counts(one, decision, around)
     ]
     trusted = {one.source for one in heard if one.witness is Witness.FLOW and _trusted(one.source, around)}
     kinds = sorted({one.witness.value for one in heard})

@@ -147,13 +147,14 @@ def interfaces_at(port: Port, estate: Estate) -> tuple[Interface, ...]:
 
 
 def _behind(port: Port, estate: Estate) -> tuple[Host, ...]:
+    port = _aggregate(port, estate)
     places = (port, *(Port(one.device, one.name) for one in interfaces_at(port, estate)))
     found = {host.name: host for place in places for host in estate.by_port.get(place, ())}
     return tuple(found.values())
 
 
 def _shared(port: Port, estate: Estate) -> bool:
-    return any(one.shared for one in interfaces_at(port, estate)) or len(_behind(port, estate)) > 1
+    return any(one.shared for one in interfaces_at(_aggregate(port, estate), estate)) or len(_behind(port, estate)) > 1
 
 
 def _segment(host: Host, estate: Estate) -> str:

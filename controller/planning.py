@@ -22,6 +22,8 @@ Holds = Callable[[str], frozenset[str]]
 """Fence kinds that a device's dialect can hold, by the device's name (ports.Network.holds)."""
 
 SPOOFED = "spoofed_source"
+FAINT = 0.01
+"""Evidence whose force has faded to this says nothing any more."""
 FIREWALL_SLOT = "cordon"
 SERVICE = "service:"
 """What a name in a fence's collateral begins with when it is a service and not a tenant."""
@@ -51,7 +53,7 @@ def need_of(
     found = tuple(evidence)
     forces: dict[TrafficClass, float] = {}
     for one in found:
-        if one.traffic is not TrafficClass.ALL and one.force_at(now_ns) > 0:
+        if one.traffic is not TrafficClass.ALL and one.force_at(now_ns) > FAINT:
             forces[one.traffic] = max(forces.get(one.traffic, 0.0), one.force_at(now_ns))
     share = sum(_share(kind, rates) for kind in forces)
     enough = bool(forces) and share >= rules.fences.class_share and not any(one.compromise for one in found)
