@@ -30,9 +30,10 @@ from typing import Protocol
 
 from deploy.lab.collectors import SECOND_NS, Collectors, warm_up
 from deploy.lab.control import Emulators
-from deploy.lab.journeys import Journey, chatter, journey
+from deploy.lab.journeys import Journey, chatter
 from deploy.lab.live import Heard, Live, Seen
 from deploy.lab.provider import FLOW_TOPIC, LOG_TOPIC, Provider, provider
+from deploy.lab.scenarios import journey
 from deploy.lab.traffic import MINUTE_NS, Normal
 from streams.broker import EMBEDDED, access
 from streams.publish import Publisher

@@ -241,12 +241,3 @@ SYMPTOMS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(
         ),
     }
 )
-
-
-def journey(provider: Provider, number: int) -> Journey:
-    """The journey of a scenario. Raises ValueError for a number that has none."""
-    if number == Saturation.number:
-        return Saturation(provider)
-    if number == Fragments.number:
-        return Fragments(provider)
-    raise ValueError(f"no scenario {number} can be shown live")

@@ -19,6 +19,7 @@ OURS = (IPv4Network("198.18.0.0/15"), IPv6Network("2001:db8:1000::/36"))
 MANAGEMENT = IPv4Network("198.19.255.0/24")
 WORLD = (IPv4Network("203.0.113.0/24"), IPv4Network("198.51.100.0/24"), IPv4Network("192.0.2.0/24"))
 WORLD6 = IPv6Network("2001:db8:f000::/36")
+OPEN_SPEED_TEST = "192.0.2.250"  # a server in the world against which customers measure their line
 GATEWAY_MAC = "00:00:5e:00:01:0a"  # the virtual router's (RFC 5798, 7.3)
 QUARANTINE = 999
 SAMPLING = 64  # packets per sample at every edge exporter
@@ -96,6 +97,8 @@ CLUSTERS = (
     Cluster(HostRole.MAIL, "mail", 3, "core", 400e3, 600, (6, 25)),
     Cluster(HostRole.LOAD_BALANCER, "lb", 2, "web", 6e6, 1000, (6, 443)),
     Cluster(HostRole.STORAGE, "store", 4, "storage", 15e6, 1400, (6, 2049)),
+    Cluster(HostRole.NAT, "nat", 1, "core", 3e6, 600, (6, 443)),
+    Cluster(HostRole.VPN, "vpn", 1, "core", 2e6, 900, (50, 0)),
     Cluster(HostRole.FORENSICS, "forensics", 1, "quarantine", 0.0, 400, (6, 22)),
 )
 MANAGED_HYPERVISORS = ("hv01", "hv02", "hv03")

@@ -2,12 +2,13 @@
 
 import dataclasses
 from collections.abc import Mapping
-from ipaddress import IPv4Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 
 from controller.domain.address import Mac, Port, Prefix, Vlan
 from controller.domain.estate import (
     Device,
+    Expected,
     Host,
     HostRole,
     Interface,
@@ -24,6 +25,7 @@ from deploy.lab.provider import (
     FLOW_TOPIC,
     LOG_TOPIC,
     MANAGEMENT,
+    OPEN_SPEED_TEST,
     OURS,
     QUARANTINE,
     Machine,
@@ -57,7 +59,18 @@ def site(provider: Provider, listening: Mapping[str, Listening], *, key_file: Pa
             Source(FLOW_TOPIC, SourceFormat.GOFLOW2_JSON),
             Source(LOG_TOPIC, SourceFormat.SYSLOG),
         ),
+        expected=_expected(provider),
         management=(MANAGEMENT,),
+    )
+
+
+def _expected(provider: Provider) -> tuple[Expected, ...]:
+    """Bulk traffic that nobody has to worry about: backups and migrations to our storage, customers' speed tests."""
+    prefixes = {one.name: one.prefixes for one in provider.segments}
+    savers = tuple(prefix for name in ("dedicated", "shared-a", "shared-b", "storage") for prefix in prefixes[name])
+    return (
+        Expected("backups and migrations", savers, prefixes["storage"]),
+        Expected("speed tests", OURS, (IPv4Network(OPEN_SPEED_TEST),)),
     )
 
 

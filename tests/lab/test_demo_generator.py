@@ -11,10 +11,11 @@ import pytest
 from deploy.lab.collectors import Collectors, warm_up
 from deploy.lab.control import Arrival, Burst
 from deploy.lab.generator import TICK_NS, Stage
-from deploy.lab.journeys import Fragments, Saturation, journey
+from deploy.lab.journeys import Fragments, Saturation
 from deploy.lab.live import Cables, Live, Sampler, pass_through
 from deploy.lab.provider import FLOW_TOPIC, LOG_TOPIC, QUARANTINE, Provider, provider
 from deploy.lab.records import DISCARDED
+from deploy.lab.scenarios import journey
 from deploy.lab.traffic import MINUTE_NS, Normal, outbound
 
 NOON_NS = 20_000 * 24 * 60 * MINUTE_NS + 12 * 60 * MINUTE_NS
