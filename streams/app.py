@@ -115,6 +115,7 @@ class Worker:
             shift.watch(note)
         self._shift = shift
         self._crew.log(f"on shift with {len(shift.courses)} partitions")
+        await self.beat()
 
     async def turn(self, topic: str, partition: int, offset: int) -> Shift | None:
         """The shift, when it is this message's turn."""

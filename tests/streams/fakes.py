@@ -1,7 +1,7 @@
 """A combiner and a scorer that only count, so that every count can be checked: stand-ins behind the agents' ports.
 
 A record is a line `host at_ns`; a line that is not is rejected, and `skip` is skipped. A host's verdicts are its total
-at the end of each tick of a second in which it was heard.
+at the end of the tick, of a second, in which it came to a multiple of EVERY.
 """
 
 import json
@@ -18,6 +18,7 @@ from streams.activity import Combined, ExporterSeen
 from streams.decode import Reject
 
 SECOND = 1_000_000_000
+EVERY = 8
 
 
 def bucket_of(host: str) -> int:
@@ -80,7 +81,8 @@ class CountingScorer:
                 totals = self._totals.setdefault(bucket_of(host), {})
                 totals[host] = totals.get(host, 0) + count
                 self._changed.add(bucket_of(host))
-                verdicts.append(_verdict(host, (tick + 1) * SECOND, totals[host]))
+                if totals[host] % EVERY == 0:
+                    verdicts.append(_verdict(host, (tick + 1) * SECOND, totals[host]))
         self._closed = max(end, self._closed)
         return verdicts
 
