@@ -55,6 +55,7 @@ class Gateway:
     lock: int | None = None  # number of the session that may configure
     owner: str = ""
     logins: int = 0
+    networks: list[tuple[int, int, int, str]] = field(default_factory=list)  # version, address, mask, interface
 
     def is_up(self, name: str) -> bool:
         """True when the interface is on."""
@@ -152,11 +153,10 @@ class Gateway:
     def route(self, target: str) -> str | None:
         """The interface behind which an address lies; None when no network holds it."""
         found = ip_address(target)
-        for link in self.links.values():
-            for address in link.addresses:
-                network = ip_interface(address).network
-                if network.version == found.version and found in network:
-                    return link.name
+        number = int(found)
+        for version, address, mask, name in self.networks:
+            if version == found.version and number & mask == address:
+                return name
         return None
 
     def static_routes(self) -> list[tuple[str, str]]:
@@ -197,6 +197,9 @@ def gateway_of(plan: DevicePlan) -> Gateway:
         if port.description:
             put(f"interface {port.name} comments", f'set interface {port.name} comments "{port.description}"')
         for address in port.addresses:
+            network = ip_interface(address).network
+            mask = int(network.netmask)
+            gateway.networks.append((network.version, int(network.network_address), mask, port.name))
             text, _, length = address.partition("/")
             family = "ipv6" if ":" in address else "ipv4"
             line = f"set interface {port.name} {family}-address {text} mask-length {length}"

@@ -39,6 +39,12 @@ class Storm:
 class PortRules:
     """What stands in a port's way, compiled from the running configuration."""
 
+    shut: bool
+    routed: bool
+    trunk: bool
+    protected: bool
+    untagged: int
+    allowed: str
     ipv4: tuple[Entry, ...]
     ipv6: tuple[Entry, ...]
     mac: tuple[Entry, ...]
@@ -58,6 +64,7 @@ class Plane:
         self._revision = -1
         self._rules: dict[str, PortRules] = {}
         self._dropped: set[tuple[int, str]] = set()
+        self._active: set[int] = set()
 
     def forward(self, bursts: Sequence[Packets], now: float) -> list[Passed]:
         """Each burst's fate, in order. Bursts of one call share the allowance of a policer or storm threshold."""
@@ -72,6 +79,7 @@ class Plane:
         self._revision = running.revision
         self._rules = {}
         self._dropped = set()
+        self._active = {vlan for vlan in self._switch.vlans() if self._switch.vlan_active(vlan)}
         for slot in running.names("mac address-table static"):
             if running.top[slot].line.endswith(" drop"):
                 fields = slot.split()
@@ -81,12 +89,13 @@ class Plane:
         switch, port = self._switch, burst.interface
         if port not in switch.ports:
             return Passed(0, 0, None, f"no interface {port}")
-        if switch.is_shut(port):
+        rules = self._rules_of(port)
+        if rules.shut or port in switch.errdisabled:
             return Passed(0, 0, None, "err-disabled" if port in switch.errdisabled else "shutdown")
         switch.counters[port].received(burst.packets, burst.octets, now, burst.seconds)
-        if switch.is_routed(port):
-            return self._filtered(burst, None, spent)
-        vlan, why = self._vlan(burst)
+        if rules.routed:
+            return self._filtered(burst, rules, None, spent)
+        vlan, why = self._vlan(burst, rules)
         if why:
             return Passed(0, 0, None, why)
         source, target = (vlan, burst.src_mac.lower()), (vlan, burst.dst_mac.lower())
@@ -96,27 +105,26 @@ class Plane:
         if burst.src in switch.arps and switch.arps[burst.src][:2] == (source[1], vlan):
             switch.arps[burst.src] = (source[1], vlan, now)
         out = switch.macs.get(target)
-        if out and out != port and self._protected(port) and self._protected(out):
+        if out and out != port and rules.protected and self._rules_of(out).protected:
             return Passed(0, 0, vlan, "switchport protected")
-        passed = self._filtered(burst, vlan, spent)
-        self._sent(passed, vlan, port, out)
+        passed = self._filtered(burst, rules, vlan, spent)
+        self._sent(passed, port, out)
         return passed
 
-    def _vlan(self, burst: Packets) -> tuple[int, str]:
-        switch, port = self._switch, burst.interface
-        if switch.is_trunk(port):
-            vlan = burst.vlan if burst.vlan is not None else switch.native_vlan(port)
-            allowed = switch.running.value(switch.interface(port), "switchport trunk allowed vlan")
-            if allowed and not _in_vlans(vlan, allowed):
-                return vlan, f"switchport trunk allowed vlan {allowed}"
+    def _vlan(self, burst: Packets, rules: PortRules) -> tuple[int, str]:
+        if rules.trunk:
+            vlan = burst.vlan if burst.vlan is not None else rules.untagged
+            if rules.allowed and not _in_vlans(vlan, rules.allowed):
+                return vlan, f"switchport trunk allowed vlan {rules.allowed}"
         else:
-            vlan = switch.access_vlan(port)
+            vlan = rules.untagged
             if burst.vlan not in (None, vlan):
                 return vlan, "tagged frame on an access port"
-        return vlan, "" if switch.vlan_active(vlan) else f"vlan {vlan} is not active"
+        return vlan, "" if vlan in self._active else f"vlan {vlan} is not active"
 
-    def _filtered(self, burst: Packets, vlan: int | None, spent: dict[tuple[str, str], float]) -> Passed:
-        rules = self._rules_of(burst.interface)
+    def _filtered(
+        self, burst: Packets, rules: PortRules, vlan: int | None, spent: dict[tuple[str, str], float]
+    ) -> Passed:
         family, entries, name = "mac", rules.mac, f"mac access-group {rules.mac_name}"
         if ":" in burst.src:
             family, entries, name = "ipv6", rules.ipv6, f"ipv6 traffic-filter {rules.ipv6_name}"
@@ -164,14 +172,11 @@ class Plane:
             return share, f"police in class {policer.name}"
         return offered, ""
 
-    def _protected(self, port: str) -> bool:
-        return self._switch.running.has(self._switch.interface(port), "switchport protected")
-
-    def _sent(self, passed: Passed, vlan: int, port: str, out: str | None) -> None:
+    def _sent(self, passed: Passed, port: str, out: str | None) -> None:
         switch = self._switch
-        uplinks = [name for name in switch.ports if name != port and switch.is_trunk(name)]
+        uplinks = (name for name in switch.ports if name != port and self._rules_of(name).trunk)
         for name in [out] if out else uplinks:
-            if name != port and not switch.is_shut(name):
+            if name != port and not self._rules_of(name).shut:
                 switch.counters[name].packets_out += passed.packets
                 switch.counters[name].octets_out += passed.octets
 
@@ -189,7 +194,14 @@ class Plane:
         }
         names = {slot: "" if member else line.removesuffix(" in") for slot, line in bound.items()}
         name4, name6, name_mac = names.values()
+        trunk = switch.is_trunk(port)
         return PortRules(
+            running.has(path, "shutdown"),
+            switch.is_routed(port),
+            trunk,
+            running.has(path, "switchport protected"),
+            switch.native_vlan(port) if trunk else switch.access_vlan(port),
+            running.value(path, "switchport trunk allowed vlan"),
             self.entries("ipv4", name4),
             self.entries("ipv6", name6),
             self.entries("mac", name_mac),

@@ -186,6 +186,8 @@ def _wired(plan: DevicePlan) -> Tree:
             tree.put(path, "no switchport", "no switchport")
         elif port.trunk:
             tree.put(path, "switchport mode", "switchport mode trunk")
+            if port.vlan not in (None, 1):
+                tree.put(path, "switchport trunk native vlan", f"switchport trunk native vlan {port.vlan}")
         elif port.vlan is not None:
             if port.vlan != 1:
                 tree.put(path, "switchport access vlan", f"switchport access vlan {port.vlan}")

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from ipaddress import ip_address, ip_network
 
 from deploy.lab.device import Packets, Passed, Traffic
-from deploy.lab.junos_switch import JunosSwitch, Tally
+from deploy.lab.junos_switch import JunosSwitch, PortFacts, Tally
 from deploy.lab.junos_tree import Tree, below, value
 
 _SCALE = {"k": 1_000, "m": 1_000_000, "g": 1_000_000_000}
@@ -41,9 +41,10 @@ def _one(switch: JunosSwitch, burst: Packets, now: float, spent: Spent) -> Passe
     port = burst.interface
     if port not in switch.ports:
         return Passed(0, 0, None, f"no interface {port}")
-    if switch.is_disabled(port):
+    facts = switch.port_facts(port)
+    if facts.disabled:
         return Passed(0, 0, None, "disable")
-    family = switch.family(port)
+    family = facts.family
     if not family:
         return Passed(0, 0, None, "no family on unit 0")
     switch.counters[port].received(burst.packets, burst.octets, now, burst.seconds)
@@ -51,7 +52,7 @@ def _one(switch: JunosSwitch, burst: Packets, now: float, spent: Spent) -> Passe
         family = "inet6" if ":" in burst.src else "inet"
         bound = value(switch.running, ("interfaces", port, "unit 0", f"family {family}", "filter"), "input")
         return _through(switch, burst, None, [(family, bound)], spent)
-    vlan, why = _vlan(switch, burst)
+    vlan, why = _vlan(facts, burst)
     if vlan is None:
         return Passed(0, 0, None, why)
     switch.macs[vlan, burst.src_mac.lower()] = port
@@ -59,24 +60,21 @@ def _one(switch: JunosSwitch, burst: Packets, now: float, spent: Spent) -> Passe
     over_vlan = value(switch.running, ("vlans", switch.vlans()[vlan], "forwarding-options", "filter"), "input")
     passed = _through(switch, burst, vlan, [(family, over_port), (family, over_vlan)], spent)
     out = switch.macs.get((vlan, burst.dst_mac.lower()))
-    for name in [out] if out else [name for name in switch.ports if switch.is_trunk(name)]:
-        if name != port and not switch.is_disabled(name):
+    for name in [out] if out else [name for name in switch.ports if switch.port_facts(name).trunk]:
+        if name != port and not switch.port_facts(name).disabled:
             switch.counters[name].packets_out += passed.packets
             switch.counters[name].octets_out += passed.octets
     return passed
 
 
-def _vlan(switch: JunosSwitch, burst: Packets) -> tuple[int | None, str]:
-    port = burst.interface
-    carried = switch.carries(port)
-    if switch.is_trunk(port):
-        native = value(switch.running, ("interfaces", port), "native-vlan-id")
-        vlan = burst.vlan if burst.vlan is not None else int(native) if native else None
+def _vlan(facts: PortFacts, burst: Packets) -> tuple[int | None, str]:
+    if facts.trunk:
+        vlan = burst.vlan if burst.vlan is not None else facts.native
     else:
-        vlan = next(iter(carried), None)
+        vlan = next(iter(facts.carried), None)
         if burst.vlan not in (None, vlan):
             return None, "tagged frame on an access port"
-    if vlan is None or vlan not in carried:
+    if vlan is None or vlan not in facts.carried:
         return None, "not a member of any active vlan"
     return vlan, ""
 

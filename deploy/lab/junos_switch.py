@@ -53,6 +53,17 @@ class Tally:
     packets: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class PortFacts:
+    """What the active configuration says of a port, read once for each commit."""
+
+    disabled: bool
+    family: str
+    trunk: bool
+    carried: frozenset[int]
+    native: int | None
+
+
 @dataclass(slots=True)
 class JunosSwitch:
     """Everything that sessions, the forwarding plane and the commit timer share."""
@@ -65,13 +76,13 @@ class JunosSwitch:
     pending: Pending | None = None
     editing: list[Editing] = field(default_factory=list)
     logins: int = 0
-    revision: int = 0
     counters: dict[str, Counters] = field(default_factory=dict)
     counts: dict[tuple[str, str], Tally] = field(default_factory=dict)  # (filter, counter)
     policed: dict[tuple[str, str], Tally] = field(default_factory=dict)  # (filter, policer)
     macs: dict[tuple[int, str], str] = field(default_factory=dict)
     arps: dict[str, tuple[str, int]] = field(default_factory=dict)
     booted: float | None = None
+    facts: dict[str, PortFacts] = field(default_factory=dict)
 
     def has_interface(self, name: str) -> bool:
         """True for the wired ports."""
@@ -104,7 +115,7 @@ class JunosSwitch:
     def _activate(self, tree: Tree, user: str, via: str, now: float, comment: str) -> None:
         places = {name: (self.is_disabled(name), self.members(name)) for name in self.ports}
         self.running = deepcopy(tree)
-        self.revision += 1
+        self.facts.clear()
         self.history.insert(0, Commit(deepcopy(tree), now, user, via, comment))
         del self.history[HISTORY:]
         for name, place in places.items():
@@ -182,6 +193,19 @@ class JunosSwitch:
                 found |= {number for number in known if int(low) <= number <= int(high or low)}
         return found
 
+    def port_facts(self, name: str) -> PortFacts:
+        """The port as the active configuration has it."""
+        if name not in self.facts:
+            native = value(self.running, ("interfaces", name), "native-vlan-id")
+            self.facts[name] = PortFacts(
+                self.is_disabled(name),
+                self.family(name),
+                self.is_trunk(name),
+                frozenset(self.carries(name)),
+                int(native) if native else None,
+            )
+        return self.facts[name]
+
     def mac_of(self, name: str) -> str:
         """The port's own address: one block for each device, made from its name."""
         start = (0x3C8C93 << 24) + ((crc32(self.plan.name.encode()) & 0xFFFF) << 8)
@@ -190,8 +214,9 @@ class JunosSwitch:
 
 
 def switch_of(plan: DevicePlan) -> JunosSwitch:
-    """A switch wired as the plan says; `options["configuration"]` adds `set` and `delete` lines, already committed.
+    """A switch wired as the plan says; on a trunk, its `vlan` or else the default one takes untagged frames.
 
+    `options["configuration"]` adds `set` and `delete` lines, already committed.
     Raises Misread for a line of that option which the switch would not understand.
     """
     tree: Tree = {}
@@ -213,6 +238,7 @@ def _wiring(plan: DevicePlan) -> list[str]:
     lines = [f"set system host-name {plan.hostname}", "set system services ssh"]
     names = {number: name for number, name in plan.vlans if number != 1}
     lines += [f"set vlans {name} vlan-id {number}" for number, name in names.items()]
+    lines += [f"set interfaces {port.name} native-vlan-id {port.vlan or 1}" for port in plan.ports if port.trunk]
     for port in plan.ports:
         start = f"set interfaces {port.name}"
         if port.description:

@@ -452,3 +452,16 @@ def test_output_filters_cut_the_configuration() -> None:
 def test_a_plan_with_a_line_that_the_device_refuses_cannot_be_built() -> None:
     with pytest.raises(ValueError, match="refused by the device"):
         device(configuration="switchport frob")
+
+
+def test_a_trunk_carries_the_vlans_that_it_allows_and_untagged_frames_in_its_native_one() -> None:
+    switch, session = configured("interface Gi1/0/1", "switchport trunk allowed vlan 1,100")
+    trunk = replace(UDP, interface="GigabitEthernet1/0/1")
+    frames = [trunk, replace(trunk, vlan=100), replace(trunk, vlan=666)]
+    assert [one.vlan for one in switch.forward(frames, now=NOW) if one.packets] == [1, 100]
+    say(session, "switchport trunk native vlan 100")
+    assert passed(switch, trunk).vlan == 100
+
+
+def test_a_tagged_frame_does_not_enter_an_access_port() -> None:
+    assert passed(device(), replace(UDP, vlan=666)).packets == 0

@@ -447,3 +447,12 @@ def test_refusal_and_greeting_are_the_platforms_own() -> None:
 def test_a_plan_with_a_line_that_the_switch_does_not_understand_cannot_be_built() -> None:
     with pytest.raises(Misread):
         device("set interfaces ge-0/0/7 frob")
+
+
+def test_a_trunk_needs_a_native_vlan_for_untagged_frames() -> None:
+    switch = device()
+    trunk = replace(UDP, interface="ge-0/0/0")
+    assert [one.vlan for one in switch.forward([trunk, replace(trunk, vlan=666)], now=NOW)] == [1, 666]
+    editing(switch, "delete interfaces ge-0/0/0 native-vlan-id", "commit")
+    assert passed(switch, trunk).packets == 0
+    assert passed(switch, replace(trunk, vlan=100)).packets == 1000
