@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from deploy.lab.bucket import Bucket
 from deploy.lab.nft_ruleset import Part, Set
 from deploy.lab.nft_values import NUMBER, Range, Type, merged, show, to_json
 
@@ -186,8 +187,13 @@ class Limit:
     burst: int
     burst_unit: str
     over: bool
-    level: float | None = None
-    filled: float = 0.0
+    bucket: Bucket = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Fill the bucket: the burst in packets, or one period's octets and the burst (nft_limit.c of Linux)."""
+        per_period = self.rate * UNITS.get(self.unit, 1)
+        burst = self.burst * UNITS.get(self.burst_unit, 1)
+        self.bucket = Bucket(per_period / PERIODS[self.per], float(burst + per_period if self.unit else burst))
 
     def text(self, *, stateless: bool) -> str:
         """Print it."""
@@ -207,16 +213,8 @@ class Limit:
 
     def take(self, packet: Packet, amount: Amount, *, now: float) -> Amount:
         """Give those within the rate, or with `over` those beyond it."""
-        scale = UNITS.get(self.unit, 1)
-        rate = self.rate * scale / PERIODS[self.per]
         size = amount.octets if self.unit else amount.packets
-        capacity = rate * amount.seconds + self.burst * UNITS.get(self.burst_unit, 1)
-        since = amount.seconds if self.level is None else max(0.0, now - self.filled)
-        level = capacity if self.level is None else min(capacity, self.level + since * rate)
-        share = 1.0 if size <= 0 else min(1.0, level / size)
-        within = amount.part(int(amount.packets * share))
-        self.level = level - (within.octets if self.unit else within.packets)
-        self.filled = now
+        within = amount.part(int(amount.packets * self.bucket.take(size, now=now, seconds=amount.seconds)))
         return amount.less(within) if self.over else within
 
 

@@ -12,7 +12,7 @@ from deploy.lab.device import Packets, Passed, PortPlan, Traffic
 from deploy.lab.iproute import Link
 from deploy.lab.ovs_db import Row, Value
 from deploy.lab.ovs_flows import Flow, FlowTables, Meter
-from deploy.lab.ovs_match import ARP, FRAGMENT, IPV4, IPV6, LATER, PACKET_TYPE, mac
+from deploy.lab.ovs_match import ARP, FRAGMENT, IPV4, IPV6, LATER, LOCAL, PACKET_TYPE, mac
 
 AGEING = 300.0  # seconds that a learned MAC address is kept
 POLICING_BURST = 8000  # kilobits, where ingress_policing_burst is 0
@@ -237,7 +237,7 @@ class Bridge:
         for port in able:
             port.link.tx_packets += burst.packets
             port.link.tx_bytes += burst.octets
-        if not able:
+        if not any(port.number != LOCAL for port in able):
             return Passed(0, 0, None, f"no port takes frames of VLAN {vlan or 0}")
         return Passed(burst.packets, burst.octets, vlan, why)
 

@@ -205,7 +205,7 @@ class Database:
 
 def _by_prefix(name: str, known: list[str], *, unknown: str, several: Callable[[list[str]], str]) -> str:
     wanted = name.lower().replace("-", "_")
-    found = [candidate for candidate in sorted(known, key=str.upper) if candidate.lower().startswith(wanted)]
+    found = [candidate for candidate in sorted(known) if candidate.lower().startswith(wanted)]
     exact = [candidate for candidate in found if candidate.lower() == wanted]
     if exact or len(found) == 1:
         return (exact or found)[0]

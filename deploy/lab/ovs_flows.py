@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from deploy.lab.bucket import Bucket
 from deploy.lab.ovs_match import LOCAL, FlowError, Match, Ports, known, read, setting
 
 DEFAULT_PRIORITY = 32_768
@@ -46,8 +47,12 @@ class Meter:
     octets_in: int = 0
     dropped_packets: int = 0
     dropped_octets: int = 0
-    level: float = -1.0  # below zero: never used, hence full
-    filled: float = 0.0
+    bucket: Bucket = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Fill the bucket; without a burst size it holds one second."""
+        unit = 1000 if "kbps" in self.flags else 1
+        self.bucket = Bucket(float(self.rate * unit), float((self.burst or self.rate) * unit))
 
     @property
     def text(self) -> str:
@@ -56,16 +61,9 @@ class Meter:
         return f"meter={self.number} {' '.join(self.flags)} bands=\ntype=drop rate={self.rate}{burst}"
 
     def pass_on(self, packets: int, octets: int, *, now: float, seconds: float) -> int:
-        """Let so many packets of a burst pass as the bucket allows; without a burst size it holds one second."""
-        unit = 1000 if "kbps" in self.flags else 1
+        """Let so many packets of a burst pass as the bucket allows."""
         size = octets * 8 if "kbps" in self.flags else packets
-        capacity = float((self.burst or self.rate) * unit)
-        since = seconds if self.level < 0 else max(0.0, now - self.filled)
-        self.level = capacity if self.level < 0 else min(capacity, self.level + since * self.rate * unit)
-        self.filled = now
-        share = 1.0 if size <= 0 else min(1.0, self.level / size)
-        passed = int(packets * share)
-        self.level -= size * passed / packets if packets else 0
+        passed = int(packets * self.bucket.take(size, now=now, seconds=seconds))
         self.packets_in += packets
         self.octets_in += octets
         self.dropped_packets += packets - passed
