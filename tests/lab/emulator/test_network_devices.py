@@ -80,7 +80,7 @@ async def test_a_refused_line_leaves_a_catalyst_in_configuration_mode(connect: C
             session.enable()
             with pytest.raises(ConfigInvalidException):
                 session.send_config_set([f"interface {PORT}", "switchport acess vlan 666"], error_pattern="% Invalid")
-            return session.find_prompt()
+            return str(session.find_prompt())
 
     assert await asyncio.to_thread(talk) == "sw-a2(config-if)#"
 
