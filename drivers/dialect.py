@@ -212,8 +212,8 @@ class Talk:
 
     driver: str  # netmiko's name of the platform
     asks: tuple[str, ...]  # every question matches one of these, and no configuring line does
+    prompt: str  # {hostname} is what the device calls itself, as netmiko finds it after the login
     shell: bool = False
-    prompt: str = ""  # {hostname} is what the device calls itself
     elevate: bool = False  # enter the privileged mode with the device's second secret
     envelope: tuple[str, ...] = ()  # before and after all lines of a change, which then are sent as one
     enter: tuple[str, ...] = ()

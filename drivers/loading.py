@@ -104,8 +104,8 @@ def _places(dialect: Dialect) -> Iterator[tuple[str, str]]:
 
 def _talk(dialect: Dialect) -> Iterator[tuple[str, str]]:
     talk = dialect.talk
-    if not talk.shell and not talk.prompt:
-        yield "talk.prompt", "a pattern of the prompt, or shell = true"
+    if not talk.prompt:
+        yield "talk.prompt", "a pattern of the prompt"
     if (talk.enter_timed or talk.commit_timed) and not talk.confirm:
         yield "talk.confirm", "the lines that keep a timed change"
     if len(talk.envelope) not in (0, 2):

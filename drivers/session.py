@@ -234,14 +234,15 @@ class SshSession:
     def _ask_shell(self, terminal: Terminal, queries: Sequence[Query]) -> tuple[str, ...]:
         answers: list[str] = []
         for batch in _batches([f"{query.text}; echo rc=$?" for query in queries]):
-            output = self._shell(terminal, "; ".join(batch), statuses=len(batch))
+            output = self._exchange(terminal, "; ".join(batch), read_s=self._talk.answer_s)
             start = 0
-            for status in list(_STATUS.finditer(output))[: len(batch)]:
+            for _ in batch:
                 query = queries[len(answers)]
-                answer = output[start : status.start()].lstrip("\n")
-                refused = status[1] != "0" or bool(self._refusal.search(answer))
+                status = _STATUS.search(output, start)
+                answer = output[start : status.start() if status else None].lstrip("\n")
+                refused = status is None or status[1] != "0" or bool(self._refusal.search(answer))
                 answers.append(self._accepted(query, answer, refused=refused))
-                start = status.end()
+                start = status.end() if status else len(output)
         return tuple(answers)
 
     def _accepted(self, query: Query, answer: str, *, refused: bool) -> str:
@@ -252,30 +253,23 @@ class SshSession:
         raise CommandRefused(self._login.name, line=query.text, answer=_masked(self._login, answer))
 
     def _run(self, terminal: Terminal, lines: Sequence[str], record: "_Record") -> None:
-        single = [line for line in lines if "\n" not in line]
-        batches = list(_batches([f"{line} && echo ok" for line in lines])) if len(single) == len(lines) else []
         position = 0
-        for batch in batches:
-            output = self._shell(terminal, " && ".join(batch) + "; echo rc=$?", statuses=1)
-            answers = _OK.split(_STATUS.split(output)[0])
-            for answer in answers[:-1]:
+        for batch in _batches(lines):
+            if len(batch) == 1:
+                first, newline, rest = batch[0].partition("\n")
+                text = f"{first}; echo rc=$?{newline}{rest}"
+            else:
+                text = " && echo ok && ".join(batch) + "; echo rc=$?"
+            output = self._exchange(terminal, text, read_s=self._talk.answer_s)
+            status = _STATUS.search(output)
+            *done, last = _OK.split(output[: status.start()] if status else output)
+            for answer in done:
                 self._checked(lines[position], answer, record)
                 position += 1
-            if _status(output) != 0:
-                self._refused(lines[position], answers[-1], record)
-        for line in lines if not batches else ():
-            output = self._shell(terminal, f"{line}\necho rc=$?", statuses=1)
-            answer = _STATUS.split(output)[0]
-            if _status(output) != 0:
-                self._refused(line, answer, record)
-            self._checked(line, answer, record)
-
-    def _shell(self, terminal: Terminal, text: str, *, statuses: int) -> str:
-        terminal.read_channel()
-        terminal.write_channel(text + "\n")
-        pattern = rf"(?m:(?:[\s\S]*?^rc=\d+[\r\n]){{{statuses}}})"
-        output = terminal.read_until_pattern(pattern, read_timeout=self._talk.answer_s)
-        return output.rpartition("rc=$?")[2].lstrip()
+            if status is None or status[1] != "0":
+                self._refused(lines[position], last, record)
+            self._checked(lines[position], last, record)
+            position += 1
 
     def _edit(self, terminal: Terminal, lines: Sequence[str], record: "_Record", *, minutes: int) -> None:
         talk = self._talk
@@ -341,8 +335,7 @@ class SshSession:
         terminal.write_channel(line + "\n")
         output = terminal.read_until_pattern(rf"(?m:{prompt})\s*\Z", read_timeout=read_s)
         output = re.sub(rf"(?m:{prompt})\s*\Z", "", output)
-        first, newline, rest = output.partition("\n")
-        return rest if newline and line.strip() in first else output
+        return _without_echo(output, line)
 
 
 class _Record:
@@ -359,20 +352,28 @@ class _Record:
         return Transcript(self._login.name, tuple(self._exchanges), pending_confirm_s=pending_s)
 
 
+def _without_echo(output: str, line: str) -> str:
+    """What follows the echo of a line; a here-document is echoed line by line behind a second prompt."""
+    rest = output
+    for typed in line.split("\n"):
+        first, newline, after = rest.partition("\n")
+        if not newline or typed.strip() not in first:
+            return rest
+        rest = after
+    return rest
+
+
 def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """Texts that go out together: short ones up to a limit, one of several lines alone."""
     batch: list[str] = []
     for text in texts:
-        if batch and sum(map(len, batch)) + len(text) + 4 * len(batch) > LINE_LIMIT:
+        joined = sum(len(one) + len(" && echo ok && ") for one in batch) + len(text)
+        if batch and (joined > LINE_LIMIT or "\n" in text or "\n" in batch[-1]):
             yield batch
             batch = []
         batch.append(text)
     if batch:
         yield batch
-
-
-def _status(output: str) -> int:
-    found = _STATUS.search(output)
-    return int(found[1]) if found else -1
 
 
 def _fill(template: str, fields: Mapping[str, str]) -> str:

@@ -49,7 +49,8 @@ def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalShell]:
         must(
             f"cd {folder} && ovsdb-server conf.db --remote=p{database} --pidfile={folder}/db.pid --detach --no-chdir"
             f" --log-file={folder}/db.log && ovs-vsctl --no-wait init"
-            f" && ovs-vswitchd {database} --pidfile={folder}/ovs-vswitchd.pid --detach --no-chdir --log-file={folder}/vs.log"
+            f" && ovs-vswitchd {database} --pidfile={folder}/ovs-vswitchd.pid --detach --no-chdir"
+            f" --log-file={folder}/vs.log"
         )
         must("ovs-vsctl add-br br0 -- set Bridge br0 datapath_type=netdev")
         for number in (7, 8, 9):
