@@ -92,7 +92,7 @@ class Rows:
     peer: NDArray[np.bytes_] = field(default_factory=lambda: np.zeros(0, "S16"))
     peer_bytes: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     bit_row: NDArray[np.int32] = field(default_factory=lambda: np.zeros(0, np.int32))
-    bit: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))  # peers 0..255, ports (or sources) 256..511
+    bit: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))  # peers below 256, then ports
 
     def __len__(self) -> int:
         return len(self.tick)

@@ -1,11 +1,33 @@
-"""The state of one activity partition: activity in, verdicts out. Same inputs in the same order, same verdicts."""
+"""The state of one activity partition: activity in, verdicts out. Same inputs in the same order, same verdicts.
+
+What a tick comes to does not depend on how the partitions of the inputs interleave: counts are whole numbers, lateness
+is judged by the origin's own mark, and a tick closes when the marks of all inputs have passed it.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
+import numpy as np
+
+from controller.domain.address import HostKey, packed, subject_of
+from controller.domain.decision import ENDED
 from controller.domain.estate import Estate
 from controller.domain.rulebook import Rulebook
 from controller.domain.verdict import Verdict
 from controller.domain.wire import DecisionNote
+from streams import keys, saved
+from streams.baseline import Shape, empty_shape, hour_of_week
+from streams.detecting import Detecting
+from streams.looking import Gate, Look, admitted, look
+from streams.pending import Pending, Tick
+from streams.rows import Col, Rows, Symptom
+from streams.sensors import Sensors
+from streams.speaking import Speaker
+from streams.subjects import Subjects
+from streams.suffering import Suffering
+from streams.windows import LEARNED, MILLI, Ints, Views
+
+_BITS_IN_BYTES = np.array([8.0, 1.0, 1.0])
 
 
 class Scorer:
@@ -15,11 +37,37 @@ class Scorer:
     """
 
     def __init__(
-        self, estate: Estate, rules: Rulebook, *, partition: int, partitions: int, inputs: Sequence[str]
+        self,
+        estate: Estate,
+        rules: Rulebook,
+        *,
+        partition: int,
+        partitions: int,
+        inputs: Sequence[str],
+        digest: str = "",
     ) -> None:
-        self._estate, self._rules = estate, rules
+        scoring = rules.scoring
+        self._estate, self._rules, self._digest = estate, rules, digest
         self._partition, self._partitions = partition, partitions
-        self._inputs = tuple(inputs)
+        self._marks = dict.fromkeys(sorted(inputs), 0)
+        self._tick_ns = scoring.tick_ms * 1_000_000
+        self._second_ticks = max(1000 // scoring.tick_ms, 1)
+        self._window_ticks = max(round(scoring.baseline_window_s * 1000 / scoring.tick_ms), 1)
+        self._next = 0  # the first tick that is not closed
+        self._counts: dict[str, dict[str, int]] = {}
+        self._dirty: set[int] = set()
+        self._shapes: dict[int, Shape] = {}
+        self._begin()
+
+    def _begin(self) -> None:
+        scoring = self._rules.scoring
+        self._pending = Pending()
+        self._sensors = Sensors(tick_ms=scoring.tick_ms, silent_after_s=scoring.silent_after_s)
+        self._subjects = Subjects(self._estate, self._sensors, buckets=scoring.buckets)
+        self._views = Views(scoring.tick_ms)
+        self._suffering = Suffering(self._estate, self._rules)
+        self._speaker = Speaker(self._rules, self._subjects, self._sensors, self._views)
+        self._detecting, self._gate = Detecting(self._rules), Gate(self._rules.detectors)
 
     def apply(self, body: bytes, *, origin: str = "") -> None:
         """Take in one body of `Combined.bodies`; b"" does nothing. Raises BadInput for what no Combiner wrote.
@@ -27,37 +75,238 @@ class Scorer:
         `origin` is the flow or log partition that the frame came from ("topic/partition"): lateness is judged by that
         partition's own mark, so that it does not depend on how partitions interleave.
         """
-        raise NotImplementedError
+        if not body:
+            return
+        floor = max(self._marks[origin] // self._tick_ns if origin in self._marks else 0, self._next)
+        topic, records, late = self._pending.put(body, floor=floor, tick_ns=self._tick_ns)
+        count = self._counts.setdefault(topic, {"scored": 0, "late": 0})
+        count["scored"] += records
+        count["late"] += late
 
     def mark(self, source_partition: str, at_ns: int) -> list[Verdict]:
         """Hear that nothing earlier than `at_ns` will follow on an input; returns the verdicts of ticks that closed."""
-        raise NotImplementedError
+        if source_partition in self._marks:
+            self._marks[source_partition] = max(self._marks[source_partition], at_ns)
+        limit = min(self._marks.values(), default=0) // self._tick_ns
+        verdicts: list[Verdict] = []
+        while (tick := self._next_work(limit)) is not None:
+            verdicts += self._close(tick)
+            self._next = tick + 1
+            if self._next % self._window_ticks == 0:
+                self._next = self._learn(self._next, limit)
+        self._next = max(self._next, limit)
+        return verdicts
 
     def watch(self, note: DecisionNote) -> None:
         """Report the rates of this subject once a second of event time, until its decision has ended."""
-        raise NotImplementedError
-
-    def changed(self) -> list[tuple[int, bytes]]:
-        """(bucket, state) of every bucket that changed since the last call; self-describing and compressed."""
-        raise NotImplementedError
-
-    def meta(self) -> bytes:
-        """What belongs to no bucket: marks, open ticks, symptoms, exporters. May pass 900 kB: split it if it does."""
-        raise NotImplementedError
-
-    def restore(self, buckets: Iterable[tuple[int, bytes]], meta: bytes) -> None:
-        """Become the scorer that gave these; the last state of a bucket counts. Raises BadInput."""
-        raise NotImplementedError
+        key = keys.key_of_subject(subject_of(note.subject))
+        mine = keys.bucket_of(key, self._rules.scoring.buckets) % self._partitions == self._partition
+        if mine:
+            self._speaker.watch(key, note.decision_id, ended=note.state in {state.value for state in ENDED})
 
     def counts(self) -> Mapping[str, Mapping[str, int]]:
         """Per source topic: records `scored`, and of these `late`."""
-        raise NotImplementedError
+        return {topic: dict(count) for topic, count in self._counts.items()}
 
     def silent(self) -> tuple[str, ...]:
         """Exporters that were heard before and are not now."""
-        raise NotImplementedError
+        return self._sensors.silent(self._next - 1)
 
     @property
     def event_ns(self) -> int:
         """End of the last closed tick, ns; 0 before the first."""
-        raise NotImplementedError
+        return self._next * self._tick_ns
+
+    def _next_work(self, limit: int) -> int | None:
+        """The next tick below `limit` in which something happens; what lies between costs nothing."""
+        ticks = [self._pending.first()]
+        if self._speaker.busy or self._suffering.busy:
+            ticks.append(_boundary(self._next, self._second_ticks))
+        if self._views.occupied:
+            ticks.append(_boundary(self._next, self._window_ticks))
+        due = min((tick for tick in ticks if tick is not None), default=limit)
+        return due if due < limit else None
+
+    def _close(self, tick: int) -> list[Verdict]:
+        end_ns = (tick + 1) * self._tick_ns
+        self._views.advance(tick)
+        heard = self._pending.take(tick)
+        if heard is not None:
+            self._take_in(tick, heard)
+        second = (tick + 1) % self._second_ticks == 0
+        verdicts: list[Verdict] = []
+        if heard is not None or (second and (self._speaker.lasting or self._suffering.busy)):
+            seen = self._look(tick)
+            if seen is not None:
+                self._detect(seen, end_ns, tick)
+        else:
+            seen = self._look(tick) if second and self._speaker.watching else None
+        verdicts += self._speaker.verdicts(seen, end_ns=end_ns, second=second)
+        verdicts += self._speaker.unexplained(self._relieved(end_ns), end_ns=end_ns)
+        self._dirty |= self._speaker.touched()
+        return [replace(verdict, scorer=self._digest) for verdict in verdicts]
+
+    def _take_in(self, tick: int, heard: Tick) -> None:
+        self._sensors.hear(heard.sightings, tick)
+        if heard.rows is not None:
+            self._add(tick, heard.rows, heard.names)
+        self._speaker.claim(heard.claims)
+        self._suffering.hear(heard.symptoms)
+
+    def _add(self, tick: int, rows: Rows, names: Sequence[str]) -> None:
+        numbers = np.array([self._sensors.number(name) for name in names], np.int64)
+        slots = self._subjects.slots(rows.key)
+        self._subjects.last_tick[slots] = tick
+        views = self._views.find(slots, numbers[rows.exporter], rows.vantage.astype(np.int64))
+        window_end = (tick // self._window_ticks + 1) * self._window_ticks
+        self._views.add(tick, rows, views, window_end=window_end)
+        self._dirty |= set(np.unique(self._subjects.bucket[slots]).tolist())
+
+    def _look(self, tick: int) -> Look | None:
+        """Read who is loud enough to matter, and whom something is said about; everybody while a device suffers."""
+        chosen = self._views.active()
+        if len(chosen) and not self._suffering.busy:
+            slots = np.union1d(self._gate.passed(self._views, chosen), self._speaker.slots())
+            chosen = chosen[np.isin(self._views.slot[chosen], slots)]
+        return look(
+            self._views,
+            self._subjects,
+            self._sensors,
+            self._shapes,
+            tick,
+            chosen=chosen,
+            min_age_s=self._rules.scoring.baseline_min_age_s,
+        )
+
+    def _detect(self, seen: Look, end_ns: int, tick: int) -> None:
+        hits = list(self._detecting.hits(seen.reading))
+        accused = self._speaker.accuse(seen, hits, end_ns=end_ns, tick=tick)
+        accused |= self._speaker.attribute(seen, self._suffering.blamed(seen.reading, self._subjects), end_ns=end_ns)
+        window_end = (tick // self._window_ticks + 1) * self._window_ticks
+        self._subjects.tainted[sorted(accused)] = window_end
+
+    def _relieved(self, end_ns: int) -> list[Symptom]:
+        """Symptoms whose window ended without a host found, of devices that this partition speaks for."""
+        ended = self._suffering.ended(end_ns)
+        return [one for one in ended if self._speaks_for(one.device)]
+
+    def _speaks_for(self, device: str) -> bool:
+        key = keys.key_of_subject(HostKey(self._estate.devices[device].host))
+        return keys.bucket_of(key, self._rules.scoring.buckets) % self._partitions == self._partition
+
+    def _learn(self, end: int, limit: int) -> int:
+        """Teach the baselines the window that ends at tick `end`, and those after it in which nothing changes.
+
+        `limit` is the first tick of which nothing is known yet. Returns the end of the last window taught.
+        """
+        heard, learned = self._views.close_window(end, self._window_ticks)
+        if not len(heard):
+            return end
+        slots = self._views.slot[heard]
+        self._dirty |= set(np.unique(self._subjects.bucket[slots]).tolist())
+        counts = admitted(self._views, heard, self._subjects, self._sensors.heard(end - 1))
+        self._teach(end, slots[counts], learned[counts], 1)
+        self._forget()
+        alike = self._windows_alike(end, limit)
+        if alike:
+            heard, learned = self._views.repeated_window(end + alike * self._window_ticks, self._window_ticks)
+            slots = self._views.slot[heard]
+            counts = admitted(self._views, heard, self._subjects, self._sensors.heard(end - 1))
+            self._teach(end + self._window_ticks, slots[counts], learned[counts], alike)
+        return end + alike * self._window_ticks
+
+    def _windows_alike(self, end: int, limit: int) -> int:
+        """How many windows from `end` on hold nothing but flows that last over all of them."""
+        if self._speaker.busy or self._suffering.busy or not self._views.still():
+            return 0
+        known = [limit, self._pending.first(), self._views.next_end()]
+        windows = (min(tick for tick in known if tick is not None) - end) // self._window_ticks
+        now = self._sensors.heard(end - 1)
+        while windows > 0 and not np.array_equal(now, self._sensors.heard(end - 1 + windows * self._window_ticks)):
+            windows -= 1
+        return max(windows, 0)
+
+    def _teach(self, end: int, slots: Ints, learned: Ints, windows: int) -> None:
+        """Teach the same amounts for some windows, of which the first ends at tick `end`."""
+        order = np.argsort(slots, kind="stable")
+        unique, starts = np.unique(slots[order], return_index=True)
+        if not len(unique):
+            return
+        sums = np.maximum.reduceat(np.maximum(learned[order], 0), starts, axis=0)
+        fit = (sums[:, LEARNED.index(Col.PACKETS)] > 0) & (self._subjects.tainted[unique] < end)
+        unique = unique[fit]
+        seconds = self._window_ticks * self._rules.scoring.tick_ms / 1000
+        per_second = sums[fit] / MILLI / seconds * _BITS_IN_BYTES
+        roles = self._subjects.role[unique]
+        groups = [(role, np.flatnonzero(roles == role)) for role in np.unique(roles[roles >= 0]).tolist()]
+        for last in range(end, end + windows * self._window_ticks, self._window_ticks):
+            off = self._subjects.baselines.learn(
+                unique,
+                per_second,
+                begins_ns=(last - self._window_ticks) * self._tick_ns,
+                ends_ns=last * self._tick_ns,
+                memory=self._rules.scoring.baseline_memory,
+            )
+            hour = hour_of_week((last - 1) * self._tick_ns)
+            for role, members in groups:
+                self._shapes.setdefault(role, empty_shape()).learn(hour, off[members])
+
+    def _forget(self) -> None:
+        limit = max(self._rules.scoring.max_hosts // self._partitions, 1)
+        surplus = len(self._subjects) - limit
+        if surplus <= 0:
+            return
+        busy = set(self._speaker.slots().tolist()) | set(self._views.slot[self._views.active()].tolist())
+        idle = [slot for slot in self._subjects.index.values() if slot not in busy]
+        last, key = self._subjects.last_tick, self._subjects.key
+        for slot in sorted(idle, key=lambda slot: (int(last[slot]), key[slot]))[:surplus]:
+            self._dirty.add(int(self._subjects.bucket[slot]))
+            self._subjects.forget(slot)
+
+    def changed(self) -> list[tuple[int, bytes]]:
+        """(bucket, state) of every bucket that changed since the last call; self-describing and compressed."""
+        dirty, self._dirty = sorted(self._dirty | self._speaker.touched()), set()
+        self._views.advance(self._next)
+        return saved.buckets(dirty, self._subjects, self._views, self._sensors, self._speaker.standings)
+
+    def meta(self) -> bytes:
+        """What belongs to no bucket: marks, open ticks, symptoms, exporters. May pass 900 kB: split it if it does."""
+        return saved.meta(
+            saved.Meta(
+                next=self._next,
+                marks=self._marks,
+                counts={topic: self._counts[topic] for topic in sorted(self._counts)},
+                sensors=self._sensors.saved(),
+                shapes={
+                    role: (shape.total.tobytes(), shape.count.tobytes()) for role, shape in sorted(self._shapes.items())
+                },
+                suffering=self._suffering.saved(),
+                watched=self._speaker.watched(),
+                pending=self._pending.saved(),
+            )
+        )
+
+    def restore(self, buckets: Iterable[tuple[int, bytes]], meta: bytes) -> None:
+        """Become the scorer that gave these; the last state of a bucket counts. Raises BadInput."""
+        read = saved.read_meta(meta)
+        states = saved.read_buckets(dict(buckets))
+        self._begin()
+        self._next = read.next
+        self._marks = {name: read.marks.get(name, 0) for name in self._marks}
+        self._counts = read.counts
+        self._sensors.restore(read.sensors)
+        self._shapes = {role: saved.shape(*raw) for role, raw in read.shapes.items()}
+        self._suffering.restore(read.suffering)
+        self._pending.restore(read.pending)
+        saved.restore(states, self._subjects, self._views, self._sensors, self._speaker.standings)
+        self._speaker.restore(read.watched)
+        self._views.advance(self._next)
+        self._dirty = set()
+
+
+def _boundary(tick: int, every: int) -> int:
+    """The first tick from `tick` on that ends a stretch of `every` ticks."""
+    return (tick // every + 1) * every - 1
+
+
+__all__ = ["Scorer", "packed"]

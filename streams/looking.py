@@ -1,0 +1,190 @@
+"""From views to a reading: what is known of every active subject at the end of a tick, each exporter's word weighed.
+
+Several exporters see the same packets: of each figure the largest counts, never the sum. What was seen on the way
+through the network, or entering nobody knows where, counts only while no exporter at the subject's own port is heard.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.rulebook import Detectors
+from streams.baseline import QUANTITIES, Shape, hour_of_week
+from streams.detect.spoofed_source import FEW
+from streams.reading import Bools, Floats, Reading
+from streams.rows import IN, OUT, Col, Flag, Vantage
+from streams.sensors import Sensors
+from streams.subjects import ROLES, Subjects
+from streams.windows import MILLI, Ints, Views
+
+CONFIDENCE = 1.96
+_ENOUGH = 30.0
+_CLASSES = (Col.FRAGMENTS, Col.MALFORMED, Col.ODD, Col.MAIL, Col.SYN_ONLY, Col.PROBES)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A reading, and for each of its subjects the view that saw most of what it sends (-1: nobody saw it send)."""
+
+    reading: Reading
+    loudest: Ints
+    views: Ints
+    place: Ints  # of each view its subject's place in the reading
+    counts: Bools  # views whose word on what is sent counts
+
+
+def admitted(views: Views, chosen: Ints, subjects: Subjects, heard: NDArray[np.bool_]) -> Bools:
+    """Which views count for what a subject sends."""
+    homes = subjects.homes[views.slot[chosen]]
+    home_heard = ((homes >= 0) & heard[homes]).any(axis=1)
+    counts: Bools = (views.vantage[chosen] == Vantage.EDGE) | ~home_heard
+    return counts
+
+
+class Gate:
+    """The least that any detector looks at. Who stays below all of it cannot be accused of anything."""
+
+    def __init__(self, detectors: Detectors) -> None:
+        one = detectors
+        bits = min(one.flood.bits_per_s, one.flood_ratio.floor_bits_per_s)
+        packets = min(
+            one.flood.packets_per_s,
+            one.flood_ratio.floor_packets_per_s,
+            one.fragments.packets_per_s,
+            one.malformed.packets_per_s,
+            one.odd_protocol.packets_per_s,
+            one.scan.peers_per_s,
+            one.scan.ports_per_s,
+            one.spoofed_source.packets_per_s * FEW,
+            one.attribution.floor_packets_per_s,
+        )
+        self._figures = np.array(
+            [
+                bits / 8,
+                packets,
+                one.mail_burst.flows_per_s,
+                one.flood_ratio.floor_bits_per_s / 8,
+                one.flood_ratio.floor_packets_per_s,
+            ]
+        )
+
+    _COLUMNS = np.array([Col.BYTES, Col.PACKETS, Col.MAIL, Col.BYTES_IN, Col.PACKETS_IN], np.int64)
+
+    def passed(self, views: Views, active: Ints) -> Ints:
+        """Slots of the subjects that are loud enough to be looked at."""
+        tick_s = views.tick_ms / 1000
+        columns = np.ix_(active, self._COLUMNS)
+        rate = np.maximum(
+            views.fast[columns] / (views.fast_ticks * tick_s), views.slow[columns] / (views.slow_ticks * tick_s)
+        )
+        rate += views.rate[columns] / MILLI
+        return np.unique(views.slot[active[(rate * 2 >= self._figures).any(axis=1)]])
+
+
+def look(
+    views: Views,
+    subjects: Subjects,
+    sensors: Sensors,
+    shapes: dict[int, Shape],
+    tick: int,
+    *,
+    chosen: Ints,
+    min_age_s: float,
+) -> Look | None:
+    """Read these views, in which every view of a subject stands or none, at the end of `tick`; None for no views."""
+    active = chosen
+    if not len(active):
+        return None
+    active = active[np.argsort(views.slot[active], kind="stable")]
+    slots, place = np.unique(views.slot[active], return_inverse=True)
+    counts = admitted(views, active, subjects, sensors.heard(tick))
+    tick_s = views.tick_ms / 1000
+    rate, low = _rates(views, active, tick, tick_s)
+    rate[~counts, OUT] = 0.0
+    low[~counts, OUT] = 0.0
+    starts = np.searchsorted(place, np.arange(len(slots)))
+    contacts = np.where(counts[:, None], views.contacts(active, tick), 0.0)
+    flags = np.bitwise_or.reduceat(views.flags[active], starts)
+    normal = subjects.baselines.normal(slots) * _lifts(subjects, slots, shapes, tick, views.tick_ms)
+    merged = np.maximum.reduceat(rate, starts, axis=0)
+    seen = np.maximum.reduceat(contacts, starts, axis=0)
+    reading = Reading(
+        slots=slots,
+        rate=merged,
+        low=np.maximum.reduceat(low, starts, axis=0),
+        peers=seen[:, 0],
+        ports=seen[:, 1],
+        normal_bits=normal[:, 0],
+        normal_packets=normal[:, 1],
+        normal_mail=normal[:, 2],
+        spread=subjects.baselines.spread(slots),
+        age_s=subjects.baselines.age_s(slots),
+        mature=subjects.baselines.mature(slots, min_age_s),
+        attachment=subjects.attachment[slots],
+        spoofed=(flags & Flag.SPOOFED) > 0,
+        mail_server=subjects.mail_server[slots],
+    )
+    witness = sensors.ranks()[views.exporter[active]]
+    return Look(reading, _loudest(rate[:, Col.PACKETS], witness, active, place, len(slots)), active, place, counts)
+
+
+def _rates(views: Views, active: Ints, tick: int, tick_s: float) -> tuple[Floats, Floats]:
+    """Best estimate and lower bound a second, of each view and column.
+
+    What began within the last second is estimated by the last tick, if enough was sampled in it; a bound has to hold
+    over a whole second, or over four where few packets were sampled.
+    """
+    lasting = views.rate[active] / MILLI
+    windows = (
+        (views.of_tick(tick, active), tick_s),
+        (views.fast[active], views.fast_ticks * tick_s),
+        (views.slow[active], views.slow_ticks * tick_s),
+    )
+    (now, now_error), (fast, fast_error), (slow, slow_error) = (
+        (window / seconds + lasting, _error(window, lasting, seconds)) for window, seconds in windows
+    )
+    enough = CONFIDENCE / np.sqrt(_ENOUGH)
+    rate = np.where((fast_error > enough)[:, None], slow, fast)
+    rate = np.where((now_error <= enough)[:, None], np.maximum(now, rate), rate)
+    return rate, np.maximum(_bounded(fast, fast_error), _bounded(slow, slow_error))
+
+
+def _error(window: NDArray[np.int64], lasting: Floats, seconds: float) -> Floats:
+    """Relative error of the packets in a window: 1.96·sqrt(variance) of them."""
+    packets = window[:, Col.PACKETS] + lasting[:, Col.PACKETS] * seconds
+    variance = window[:, Col.VARIANCE] + lasting[:, Col.VARIANCE] * seconds * seconds
+    error: Floats = np.divide(
+        CONFIDENCE * np.sqrt(np.maximum(variance, 0.0)), packets, out=np.zeros_like(packets), where=packets > 0
+    )
+    return error
+
+
+def _bounded(rate: Floats, error: Floats) -> Floats:
+    """Lower bounds. Of a class of packets fewer were sampled, so that its error is larger."""
+    low = rate * np.maximum(1.0 - error, 0.0)[:, None]
+    packets = rate[:, Col.PACKETS]
+    for column in _CLASSES:
+        share = np.divide(rate[:, column], packets, out=np.ones_like(packets), where=packets > 0)
+        wider = error / np.sqrt(np.clip(share, 1e-6, 1.0))
+        low[:, column] = rate[:, column] * np.maximum(1.0 - wider, 0.0)
+    # What comes in was sampled like what goes out, but its own variance is not kept: it accuses nobody.
+    low[:, IN] = rate[:, IN]
+    return low
+
+
+def _lifts(subjects: Subjects, slots: Ints, shapes: dict[int, Shape], tick: int, tick_ms: int) -> Floats:
+    hour = hour_of_week(tick * tick_ms * 1_000_000)
+    table = np.array([*(shapes[role].lift(hour) if role in shapes else 1.0 for role in range(len(ROLES))), 1.0])
+    lifts = np.ones((len(slots), QUANTITIES))
+    lifts[:, :2] = table[subjects.role[slots]][:, None]
+    return lifts
+
+
+def _loudest(packets: Floats, witness: Ints, active: Ints, place: Ints, count: int) -> Ints:
+    """Of each subject the view with most packets; of equal ones the exporter's name decides."""
+    order = np.lexsort((witness, packets, place))
+    last = np.searchsorted(place[order], np.arange(count), side="right") - 1
+    best = order[last]
+    chosen: Ints = np.where(packets[best] > 0, active[best], -1)
+    return chosen
