@@ -42,14 +42,14 @@ class Checkpoint:
         return replace(delta, buckets={**self.buckets, **delta.buckets})
 
 
-def pieces(checkpoint: Checkpoint, *, epoch: int, number: int) -> Iterator[bytes]:
-    """The values of the records that together are this checkpoint."""
+def pieces(checkpoint: Checkpoint, *, epoch: int, number: int, size: int = PIECE) -> Iterator[bytes]:
+    """The values of the records, of about `size` bytes, that together are this checkpoint."""
     document = msgspec.msgpack.encode(
         (checkpoint.offset, dict(checkpoint.seen), checkpoint.tally, checkpoint.meta, dict(checkpoint.buckets))
     )
-    cuts = range(0, len(document), PIECE)
+    cuts = range(0, len(document), size)
     for index, start in enumerate(cuts):
-        yield _HEADER.pack(_VERSION, epoch, number, index, len(cuts)) + document[start : start + PIECE]
+        yield _HEADER.pack(_VERSION, epoch, number, index, len(cuts)) + document[start : start + size]
 
 
 class Fold:
