@@ -1,12 +1,12 @@
 """Flow columns into rows: who is charged for each record, and the sums for each subject, exporter, tick and span."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.domain.address import unpacked
+from controller.domain.address import Prefix, packed
 from controller.domain.estate import Expected
 from streams.decode.columns import FRAGMENT6, ICMP, ICMP6, TAME, TCP, UDP, Columns
 from streams.keys import ATTACHMENT, hash_words, key_array
@@ -112,15 +112,13 @@ class Grouping:
         wanted = np.zeros(len(flows), np.bool_)
         if not self._expected:
             return wanted
-        minute = flows.receipt_ns // 60_000_000_000 % 1440
+        minutes, of_minute = np.unique(flows.receipt_ns // 60_000_000_000 % 1440, return_inverse=True)
+        words = np.frombuffer(b"".join(flows.addresses), ">u8").reshape(-1, 2).astype(np.uint64)
         for window in self._expected:
-            source = np.array([*(_within(raw, window.sources) for raw in flows.addresses), False], np.bool_)
-            target = np.array(
-                [*(not window.destinations or _within(raw, window.destinations) for raw in flows.addresses), False],
-                np.bool_,
-            )
+            source = np.append(_within(words, window.sources), False)
+            target = np.append(_within(words, window.destinations) | (not window.destinations), False)
             if source.any():
-                open_now = np.array([window.covers(one) for one in range(1440)], np.bool_)[minute]
+                open_now = np.array([window.covers(one) for one in minutes.tolist()], np.bool_)[of_minute]
                 wanted |= source[flows.src] & target[flows.dst] & open_now
         return wanted
 
@@ -284,9 +282,21 @@ def _spans(duration_ns: NDArray[np.int64], tick_ns: int) -> NDArray[np.int64]:
     return rounded
 
 
-def _within(raw: bytes, prefixes: tuple[Any, ...]) -> bool:
-    address = unpacked(raw)
-    return any(address.version == prefix.version and address in prefix for prefix in prefixes)
+def _within(words: NDArray[np.uint64], prefixes: Sequence[Prefix]) -> NDArray[np.bool_]:
+    """Which of n addresses, each two big-endian words of its packed form, lie in one of the prefixes."""
+    inside = np.zeros(len(words), np.bool_)
+    mapped = (words[:, 0] == 0) & (words[:, 1] >> np.uint64(32) == 0xFFFF)
+    for prefix in prefixes:
+        length = prefix.prefixlen + (96 if prefix.version == 4 else 0)
+        mask = np.array([_ones(min(length, 64)), _ones(max(length - 64, 0))], np.uint64)
+        network = np.frombuffer(packed(prefix.network_address), ">u8").astype(np.uint64)
+        inside |= ((words & mask) == network).all(axis=1) & (mapped == (prefix.version == 4))
+    return inside
+
+
+def _ones(bits: int) -> int:
+    """A 64-bit word whose first `bits` bits are set."""
+    return ((1 << bits) - 1) << (64 - bits)
 
 
 def _contacts(
