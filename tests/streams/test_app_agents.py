@@ -30,10 +30,8 @@ def lane(partition: int = 0, saved: Checkpoint | None = None) -> Lane:
     return Lane(CountingScorer(inputs=INPUTS), partition=partition, inputs=INPUTS, start=0, saved=saved)
 
 
-def message(
-    offset: int, value: bytes, *, partition: int = 0, key: bytes | None = None, kafka_ns: int = LATE
-) -> Message:
-    return Message("flows", partition, offset, key, value, kafka_ns)
+def message(offset: int, value: bytes, *, partition: int = 0, key: bytes | None = None, at: int = LATE) -> Message:
+    return Message("flows", partition, offset, key, value, kafka_ns=at)
 
 
 def mark(offset: int, at_ns: int, *, partition: int = 0, kafka_ns: int = LATE) -> Message:
