@@ -19,6 +19,7 @@ from deploy.lab.traffic import MINUTE_NS, Normal
 
 SECOND_NS = 1_000_000_000
 LINES_PER_MINUTE = 2
+BLOCKS_PER_MARK = 4
 MOST_LINES = 1_400  # of one frame: below 900 kB
 
 
@@ -86,8 +87,10 @@ def warm_up(
         (line for one in journeys for line in one.history(start_ns=start_ns, end_ns=end_ns)), key=lambda one: one.at_ns
     )
     said_ns, lines = start_ns, list[LogLine]()
-    for number, frame in enumerate(normal.day(start_ns=start_ns, end_ns=end_ns), 1):
-        minutes = range(said_ns, frame.until_ns, MINUTE_NS)
+    for number, block in enumerate(normal.day(start_ns=start_ns, end_ns=end_ns), 1):
+        minutes = range(said_ns, block.until_ns, MINUTE_NS)
+        for value, records in block.frames:
+            out.flows(value, records, at_ns=block.until_ns)
         extra = [
             line
             for minute in minutes
@@ -95,17 +98,18 @@ def warm_up(
             for flow in one.yesterday(at_ns=minute, seconds=60.0)
             for line in sampler.whole(flow, start_ns=minute, end_ns=minute + MINUTE_NS - SECOND_NS)
         ]
-        out.flows(b"".join((frame.value, *extra)), frame.records + len(extra), at_ns=frame.until_ns)
+        if extra:
+            out.flows(b"".join(extra), len(extra), at_ns=block.until_ns)
         lines += [
             chatter(source, draw, at_ns=minute + draw.randrange(MINUTE_NS))
             for minute in minutes
             for _ in range(LINES_PER_MINUTE)
         ]
-        while waiting and waiting[0].at_ns < frame.until_ns:
+        while waiting and waiting[0].at_ns < block.until_ns:
             lines.append(waiting.pop(0))
-        said_ns = frame.until_ns
-        if number % out.sink.partitions == 0 or frame.until_ns >= end_ns:
-            out.lines(sorted(lines, key=lambda one: one.at_ns), at_ns=frame.until_ns)
+        said_ns = block.until_ns
+        if number % BLOCKS_PER_MARK == 0 or block.until_ns >= end_ns:
+            out.lines(sorted(lines, key=lambda one: one.at_ns), at_ns=block.until_ns)
             lines.clear()
-            out.sink.mark(frame.until_ns)
-            yield (frame.until_ns - start_ns) / (end_ns - start_ns)
+            out.sink.mark(block.until_ns)
+            yield (block.until_ns - start_ns) / (end_ns - start_ns)

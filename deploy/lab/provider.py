@@ -344,7 +344,7 @@ class _Builder:
                     for one in segments
                     if one.firewall == name
                 ),
-                options={"bridge": "br0"} if platform == "ovs_linux" else {"user": OPERATOR},
+                options=_options(platform),
             )
             for name, platform in platforms.items()
         )
@@ -381,3 +381,10 @@ class _Builder:
             PortPlan("eth0", 2, description="outside", addresses=(outside,)),
             PortPlan("eth1", 3, description=segment.name, addresses=tuple(gateways), neighbours=inside),
         ]
+
+
+def _options(platform: str) -> dict[str, str]:
+    """A shell is entered as root, as its tools demand; a device's own command line under the operator's name."""
+    if platform == "ovs_linux":
+        return {"bridge": "br0", "user": "root"}
+    return {"user": "root" if platform == "linux_nftables" else OPERATOR}

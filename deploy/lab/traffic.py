@@ -1,7 +1,8 @@
 """What the provider's machines send and receive when nobody offends, by the day and by the tick.
 
-A day is drawn in blocks of minutes with NumPy and written as frames of more than a thousand sampled records. Live,
-the same machines offer bursts for each tick, so that the devices can say which of them pass. Machines follow a daily
+A day is drawn in blocks of minutes with NumPy and written as frames of more than a thousand sampled records: every
+machine has some conversations at a time, and each is reported once a block, as an active timeout has it. Live, the
+same machines offer bursts for each tick, so that the devices can say which of them pass. Machines follow a daily
 rhythm with its peak in the evening; mail comes in bursts, hosts fetch what they need, and backups run at night.
 """
 
@@ -19,18 +20,19 @@ from deploy.lab.provider import GATEWAY_MAC, SAMPLING, WORLD, WORLD6, Machine, P
 from deploy.lab.records import Shape, template
 
 MINUTE_NS = 60_000_000_000
-BLOCK_MINUTES = 3
+BLOCK_MINUTES = 5  # a long flow is reported this often (active timeout)
+CONVERSATIONS = 5  # of each machine at a time
+FRAME_RECORDS = 1_500  # at most: below 900 kB
 IPV6_SHARE = 0.25
 INBOUND_SHARE = 0.1  # of the minutes of a day in which a machine's incoming traffic is sampled into a record
 PEAK_HOUR = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """One Kafka message: its lines, how many, and the receipt stamp that none of the following will precede."""
+class Block:
+    """Some minutes of a day: frames as (lines, records), and the receipt stamp that nothing of them comes after."""
 
-    value: bytes
-    records: int
+    frames: tuple[tuple[bytes, int], ...]
     until_ns: int
 
 
@@ -203,18 +205,19 @@ class Normal:
         night: NDArray[np.float64] = self._night[at_ns // MINUTE_NS % (24 * 60)]
         return factor * night
 
-    def day(self, *, start_ns: int, end_ns: int) -> Iterator[Frame]:
-        """The records received in [start, end), a record per machine and minute, in frames of some minutes each."""
-        minutes = range(start_ns + MINUTE_NS, end_ns + 1, MINUTE_NS)
-        for first in range(0, len(minutes), BLOCK_MINUTES):
-            block = minutes[first : first + BLOCK_MINUTES]
-            lines = [line for at_ns in block for line in self._minute(at_ns - MINUTE_NS // 60)]
-            yield Frame(b"".join(lines), len(lines), block[-1])
+    def day(self, *, start_ns: int, end_ns: int) -> Iterator[Block]:
+        """The records received in [start, end): one per conversation and block."""
+        step = BLOCK_MINUTES * MINUTE_NS
+        for until_ns in range(start_ns + step, end_ns + 1, step):
+            lines = [line for _ in range(CONVERSATIONS) for line in self._conversation(until_ns - MINUTE_NS // 60)]
+            frames = (lines[first : first + FRAME_RECORDS] for first in range(0, len(lines), FRAME_RECORDS))
+            yield Block(tuple((b"".join(frame), len(frame)) for frame in frames), until_ns)
 
-    def _minute(self, at_ns: int) -> list[bytes]:
-        """Records of the minute that ends at `at_ns`; quiet machines have none, sampled as they are."""
+    def _conversation(self, at_ns: int) -> list[bytes]:
+        """A record of each machine, received at `at_ns`; quiet ones have none, sampled as they are."""
         draw = self._draw
-        samples = draw.poisson(self._factors(at_ns) * self._pps * 60 / SAMPLING)
+        seconds = BLOCK_MINUTES * 60 / CONVERSATIONS
+        samples = draw.poisson(self._factors(at_ns) * self._pps * seconds / SAMPLING)
         heard = np.flatnonzero(samples)
         count = len(heard)
         octets = (samples[heard] * self._octets[heard] * draw.uniform(0.8, 1.2, count)).astype(np.int64)
@@ -223,7 +226,7 @@ class Normal:
         ports = draw.integers(1025, 65_000, count)
         four_peers, six_peers = self._peers
         templates, made = self._templates, []
-        begun = at_ns - MINUTE_NS
+        begun = at_ns - BLOCK_MINUTES * MINUTE_NS
         for index, packets, size, is_six, peer, port in zip(
             heard.tolist(), samples[heard].tolist(), octets.tolist(), six.tolist(), peers.tolist(), ports.tolist(),
             strict=True,
