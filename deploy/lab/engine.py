@@ -34,6 +34,15 @@ class Executes(Protocol):
         ...
 
 
+@runtime_checkable
+class Pretends(Protocol):
+    """A platform that knows better than a copy how to answer a line that shall change nothing."""
+
+    def pretend(self, text: str, *, now: float) -> Reply:
+        """Answer as if the line were executed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """Who may log in to a device: by password, by one of the public keys (OpenSSH lines), or by either."""
@@ -230,7 +239,7 @@ class Host:
             case Kind.REFUSE:
                 return self._note(cli.mode, session, line, cli.refusal(line))
             case Kind.IGNORE:
-                return self._note(cli.mode, session, line, self._pretend(cli, line))
+                return self._note(cli.mode, session, line, self._pretend(cli, line, execute))
             case Kind.HANG:
                 self._note(cli.mode, session, line, Reply(accepted=False))
                 await _until_hung_up(process)
@@ -250,8 +259,12 @@ class Host:
         reply = execute(line) if execute else cli.line(line, now=self._clock())
         return self._note(mode, session, line, reply)
 
-    def _pretend(self, cli: Cli, line: str) -> Reply:
+    def _pretend(self, cli: Cli, line: str, execute: Callable[[str], Reply] | None) -> Reply:
         """What the device would have answered: asked of a copy, which is thrown away with the change."""
+        if execute and isinstance(cli, Executes):
+            return copy.deepcopy(cli).run(line, now=self._clock())[0]
+        if isinstance(cli, Pretends):
+            return cli.pretend(line, now=self._clock())
         return copy.deepcopy(cli).line(line, now=self._clock())
 
     def _note(self, mode: str, session: int, line: str, reply: Reply) -> Reply:

@@ -63,7 +63,7 @@ class _Options:
     json: bool
     oneline: bool
     brief: bool
-    stats: bool
+    stats: int  # 1 for -s, 2 for -s -s: with the kinds of errors
     pretty: bool
     family: int  # 4, 6, or 0 for both
 
@@ -78,7 +78,7 @@ class IpRoute:
     def ip(self, call: Call) -> Result:
         """Run one `ip` command line."""
         args = list(call.args)
-        letters: set[str] = set()
+        letters: list[str] = []
         while args and args[0].startswith("-"):
             option = args.pop(0).lstrip("-")
             if option in ("V", "Version"):
@@ -87,12 +87,12 @@ class IpRoute:
             option = known.get(option, option)
             if option not in ("j", "o", "br", "s", "p", "4", "6", "d", "c", "color=never", "h"):
                 return refuse(f'Option "-{option}" is unknown, try "ip -help".', GARBAGE)
-            letters.add(option)
+            letters.append(option)
         options = _Options(
             "j" in letters,
             "o" in letters,
             "br" in letters,
-            "s" in letters,
+            letters.count("s"),
             "p" in letters,
             4 if "4" in letters else 6 if "6" in letters else 0,
         )
@@ -185,7 +185,7 @@ class IpRoute:
             )
         lines: list[str] = []
         for link in chosen:
-            head, ether = _link_lines(link, _Options(False, False, False, False, False, 0))
+            head, ether = _link_lines(link, _Options(False, False, False, 0, False, 0))
             lines += [head.replace(" mode DEFAULT", ""), ether]
             for address in link.addresses:
                 family = "inet6" if ":" in address else "inet"
@@ -211,13 +211,21 @@ def _link_lines(link: Link, options: _Options) -> list[str]:
         f"    link/{kind} {link.mac} brd {ether}" + (" link-netnsid 0" if link.peer_index is not None else ""),
     ]
     if options.stats:
+        more = options.stats > 1
         lines += [
             "    RX:  bytes packets errors dropped  missed   mcast           ",
             f"    {link.rx_bytes:>10} {link.rx_packets:>7} {0:>6} {link.rx_dropped:>7} {0:>7} {0:>7} ",
+            *(["    RX errors:  length    crc   frame    fifo overrun", f"    {_zeros(16)}"] if more else []),
             "    TX:  bytes packets errors dropped carrier collsns           ",
             f"    {link.tx_bytes:>10} {link.tx_packets:>7} {0:>6} {link.tx_dropped:>7} {0:>7} {0:>7} ",
+            *(["    TX errors: aborted   fifo  window heartbt transns", f"    {_zeros(16, last=1)}"] if more else []),
         ]
     return lines
+
+
+def _zeros(first: int, *, last: int = 0) -> str:
+    """Counts of the kinds of errors, of which there are none, and of a link's changes."""
+    return f"{0:>{first + 2}} {0:>6} {0:>7} {0:>7} {last:>7} "
 
 
 def _link_json(link: Link, options: _Options) -> dict[str, object]:
@@ -239,29 +247,32 @@ def _link_json(link: Link, options: _Options) -> dict[str, object]:
     if link.peer_index is not None:
         shown["link_netnsid"] = 0
     if options.stats:
-        shown["stats64"] = {
-            "rx": {
-                "bytes": link.rx_bytes,
-                "packets": link.rx_packets,
-                "errors": 0,
-                "dropped": link.rx_dropped,
-                "over_errors": 0,
-                "multicast": 0,
-            },
-            "tx": {
-                "bytes": link.tx_bytes,
-                "packets": link.tx_packets,
-                "errors": 0,
-                "dropped": link.tx_dropped,
-                "carrier_errors": 0,
-                "collisions": 0,
-            },
+        received = {
+            "bytes": link.rx_bytes,
+            "packets": link.rx_packets,
+            "errors": 0,
+            "dropped": link.rx_dropped,
+            "over_errors": 0,
+            "multicast": 0,
         }
+        sent = {
+            "bytes": link.tx_bytes,
+            "packets": link.tx_packets,
+            "errors": 0,
+            "dropped": link.tx_dropped,
+            "carrier_errors": 0,
+            "collisions": 0,
+        }
+        if options.stats > 1:
+            received |= dict.fromkeys((f"{kind}_errors" for kind in ("length", "crc", "frame", "fifo", "missed")), 0)
+            sent |= dict.fromkeys((f"{kind}_errors" for kind in ("aborted", "fifo", "window", "heartbeat")), 0)
+            sent["carrier_changes"] = 1
+        shown["stats64"] = {"rx": received, "tx": sent}
     return shown
 
 
 def _address_json(link: Link) -> dict[str, object]:
-    shown = _link_json(link, _Options(True, False, False, False, False, 0))
+    shown = _link_json(link, _Options(True, False, False, 0, False, 0))
     shown["addr_info"] = [
         {
             "family": "inet6" if ":" in address else "inet",

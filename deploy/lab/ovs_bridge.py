@@ -12,7 +12,7 @@ from deploy.lab.device import Packets, Passed, PortPlan, Traffic
 from deploy.lab.iproute import Link
 from deploy.lab.ovs_db import Row, Value
 from deploy.lab.ovs_flows import Flow, FlowTables, Meter
-from deploy.lab.ovs_match import ARP, FRAGMENT, IPV4, IPV6, LATER, LOCAL, PACKET_TYPE, mac
+from deploy.lab.ovs_match import ARP, FRAGMENT, IPV4, IPV6, LATER, LOCAL, PACKET_TYPE, TCP_FLAGS, mac
 
 AGEING = 300.0  # seconds that a learned MAC address is kept
 POLICING_BURST = 8000  # kilobits, where ingress_policing_burst is 0
@@ -68,6 +68,16 @@ class _Walk:
     vlan: int | None
     why: str = ""
     following: int = -1  # the table to go on with
+
+    def set_field(self, value: str, name: str) -> None:
+        """Change the VLAN or an address of the frames."""
+        match name:
+            case "vlan_vid":
+                self.vlan = int(value) & 0xFFF
+            case "eth_dst":
+                self.burst = replace(self.burst, dst_mac=value)
+            case "eth_src":
+                self.burst = replace(self.burst, src_mac=value)
 
 
 @dataclass(slots=True)
@@ -172,7 +182,7 @@ class Bridge:
         walk = _Walk(burst, burst.vlan)
         table = 0
         while True:
-            packet = fields(burst, walk.vlan, port.number, fragment)
+            packet = fields(walk.burst, walk.vlan, port.number, fragment)
             flow = self.tables.lookup(packet, table)
             if flow is None:
                 return Passed(0, 0, None, f"no flow in table {table} matches")
@@ -199,7 +209,7 @@ class Bridge:
                 if passed < before.packets:
                     walk.why = walk.why or f"meter {value} of {meter.rate} {meter.flags[0]}"
             case "set_field":
-                walk.vlan = int(value.partition("->")[0]) & 0xFFF
+                walk.set_field(*value.split("->"))
             case "pop_vlan":
                 walk.vlan = None
             case "goto_table":
@@ -257,7 +267,10 @@ class Bridge:
 
 
 def fields(burst: Packets, vlan: int | None, in_port: int, fragment: int) -> Mapping[str, int]:
-    """Give a burst as the flow table sees it: of fragments and malformed packets the ports are zero."""
+    """Give a burst as the flow table sees it: of fragments and malformed packets the ports are zero.
+
+    Malformed TCP carries SYN and FIN together.
+    """
     packet = {PACKET_TYPE: 0, "in_port": in_port, "dl_src": mac(burst.src_mac), "dl_dst": mac(burst.dst_mac)}
     if vlan is not None:
         packet["dl_vlan"] = vlan
@@ -266,19 +279,23 @@ def fields(burst: Packets, vlan: int | None, in_port: int, fragment: int) -> Map
         return {**packet, "dl_type": burst.protocol if burst.protocol > 0x5FF else ARP}
     four = ":" not in burst.src
     names = ("nw_src", "nw_dst") if four else ("ipv6_src", "ipv6_dst")
-    plain = burst.traffic is Traffic.PLAIN
-    return {
-        **packet,
+    packet |= {
         "dl_type": IPV4 if four else IPV6,
         names[0]: _number(burst.src),
         names[1]: _number(burst.dst),
         "nw_proto": burst.protocol,
         "nw_frag": fragment,
         "nw_tos": 0,
+        "nw_ecn": 0,
         "nw_ttl": 64,
-        "tp_src": burst.src_port if plain else 0,
-        "tp_dst": burst.dst_port if plain else 0,
+        "tp_src": 0,
+        "tp_dst": 0,
     }
+    if burst.traffic is Traffic.PLAIN:
+        packet |= {"tp_src": burst.src_port, "tp_dst": burst.dst_port, "tcp_flags": TCP_FLAGS["ack"]}
+    elif burst.traffic is Traffic.MALFORMED:
+        packet["tcp_flags"] = TCP_FLAGS["syn"] | TCP_FLAGS["fin"]
+    return packet
 
 
 @lru_cache(maxsize=65_536)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from deploy.lab.bucket import Bucket
-from deploy.lab.ovs_match import LOCAL, FlowError, Match, Ports, known, read, setting
+from deploy.lab.ovs_match import LOCAL, FlowError, Match, Ports, known, mac, read, setting
 
 DEFAULT_PRIORITY = 32_768
 TABLES = 254
@@ -207,16 +207,28 @@ def _action(word: str, ports: Ports, *, tagged: bool) -> list[str]:
             if not meter:
                 raise FlowError("actions are invalid with specified match (OFPMMFC_INVALID_METER)")
             return [f"meter:{meter}"]
-        case "MOD_VLAN_VID":
+        case "CLEAR_ACTIONS":
+            return ["clear_actions"]
+        case "GOTO_TABLE":
+            return [f"goto_table:{_bounded('table', value, TABLES)}"]
+    return _rewriting(name, value, tagged=tagged)
+
+
+def _rewriting(name: str, value: str, *, tagged: bool) -> list[str]:
+    """Read an action that changes the frame, as OpenFlow 1.3 spells it."""
+    match name.lower():
+        case "mod_vlan_vid":
             vid = _bounded("VLAN VID", value, 4095)
             return ([] if tagged else ["push_vlan:0x8100"]) + [f"set_field:{vid | 0x1000}->vlan_vid"]
-        case "STRIP_VLAN" | "POP_VLAN":
+        case "strip_vlan" | "pop_vlan":
             if not tagged:
                 allowed = "(OpenFlow10,NXM) is among the allowed flow formats (OXM-OpenFlow13)"
                 raise FlowError(f"none of the usable flow formats {allowed}")
             return ["pop_vlan"]
-        case "GOTO_TABLE":
-            return [f"goto_table:{_bounded('table', value, TABLES)}"]
+        case "mod_dl_src" | "mod_dl_dst":
+            address = f"{mac(value):012x}"
+            spelled = ":".join(address[at : at + 2] for at in range(0, 12, 2))
+            return [f"set_field:{spelled}->eth_{name[-3:].lower()}"]
     raise FlowError(f"unknown action {name}")
 
 

@@ -46,6 +46,8 @@ ALIASES: Mapping[str, str] = MappingProxyType(
         "eth_type": "dl_type",
         "ip_proto": "nw_proto",
         "ip_frag": "nw_frag",
+        "ip_dscp": "nw_tos",
+        "ip_ecn": "nw_ecn",
         "tcp_src": "tp_src",
         "tcp_dst": "tp_dst",
         "udp_src": "tp_src",
@@ -83,15 +85,23 @@ BITS: Mapping[str, int] = MappingProxyType(
         "arp_op": 16,
         "nw_proto": 8,
         "nw_tos": 8,
+        "nw_ecn": 2,
         "nw_ttl": 8,
         "nw_frag": 2,
         "icmp_type": 8,
         "icmp_code": 8,
         "tp_src": 16,
         "tp_dst": 16,
+        "tcp_flags": 12,
     }
 )
 ORDER = tuple(BITS)
+WHOLE_ONLY = frozenset(
+    {"dl_type", "nw_proto", "nw_tos", "nw_ecn", "nw_ttl", "icmp_type", "icmp_code", "arp_op", "dl_vlan_pcp"}
+)
+TCP_FLAGS: Mapping[str, int] = MappingProxyType(
+    {name: 1 << bit for bit, name in enumerate(("fin", "syn", "rst", "psh", "ack", "urg", "ece", "cwr", "ns"))}
+)
 PACKET_TYPE = "packet_type"  # 0: Ethernet; never printed
 
 
@@ -161,6 +171,8 @@ def read(words: Mapping[str, str | None], ports: Ports) -> tuple[Match, Match]:
     if fields.get("dl_type", (0, 0))[0] == ARP:
         spoken = {"nw_src": "arp_spa", "nw_dst": "arp_tpa", "nw_proto": "arp_op"}
         fields = {spoken.get(name, name): pair for name, pair in fields.items()}
+    if not _allowed("tcp_flags", fields):
+        fields.pop("tcp_flags", None)  # goes without the warning that others get
     typed = Match({name: pair for name, pair in fields.items() if pair[1]} | _ethernet(fields))
     return typed, Match({name: pair for name, pair in typed.fields.items() if _allowed(name, typed.fields)})
 
@@ -227,6 +239,8 @@ def _parse(typed: str, name: str, text: str, ports: Ports) -> Masked:
                 f'{text}: unknown fragment type (valid types are "no", "yes", "first", "later", "not_later"'
             )
         return FRAGMENTS[text]
+    if name == "tcp_flags" and re.match(r"[+-]|[a-z]", text):
+        return _flags(text)
     if name == "dl_vlan":
         return number(typed, text, 16) % 4096, _full(name)
 
@@ -235,11 +249,29 @@ def _parse(typed: str, name: str, text: str, ports: Ports) -> Masked:
 
     reader = _READERS.get(name, plain)
     address, slash, mask_text = text.partition("/")
+    if slash and name in WHOLE_ONLY:
+        raise FlowError(f"{text}: invalid mask for field {OXM.get(name, name)}")
     value = reader(address)
+    if name == "nw_tos":
+        value = value << 2 if typed == "ip_dscp" else value & 0xFC
     if not slash:
         return value, _full(name)
     mask = _mask(name, text, mask_text, reader)
     return value & mask, mask
+
+
+def _flags(text: str) -> Masked:
+    """Read `+syn-ack`, or `syn|ack` for exactly these."""
+    value = mask = 0
+    signed = text[0] in "+-"
+    for sign, name in re.findall(r"([+-]|)([^+|-]+)", text):
+        if name not in TCP_FLAGS:
+            raise FlowError(f"{name}: unknown TCP flag(s)")
+        if mask & TCP_FLAGS[name]:
+            raise FlowError(f"{name}: Each TCP flag can be specified only once")
+        mask |= TCP_FLAGS[name]
+        value |= TCP_FLAGS[name] if sign != "-" else 0
+    return value, mask if signed else _full("tcp_flags")
 
 
 def _port(text: str, ports: Ports) -> int:
@@ -298,10 +330,12 @@ def _allowed(name: str, fields: Mapping[str, Masked]) -> bool:
             return kind == ARP
         case "nw_proto":
             return kind in (IPV4, IPV6, ARP)
-        case "nw_tos" | "nw_ttl" | "nw_frag":
+        case "nw_tos" | "nw_ecn" | "nw_ttl" | "nw_frag":
             return kind in (IPV4, IPV6)
         case "tp_src" | "tp_dst":
             return kind in (IPV4, IPV6) and protocol in (TCP, UDP, SCTP)
+        case "tcp_flags":
+            return kind in (IPV4, IPV6) and protocol == TCP
         case "icmp_type" | "icmp_code":
             return (kind, protocol) in ((IPV4, ICMP), (IPV6, ICMP6))
     return True
@@ -316,6 +350,10 @@ def _show(name: str, value: int, mask: int, names: Mapping[int, str]) -> str:
         return "LOCAL" if value == LOCAL else names.get(value, str(value))
     if name == "nw_frag":
         return next(word for word, pair in FRAGMENTS.items() if pair == (value, mask))
+    if name == "tcp_flags":
+        if mask == _full(name):
+            return "|".join(flag for flag, bit in TCP_FLAGS.items() if value & bit) or "0"
+        return "".join(f"{'+' if value & bit else '-'}{flag}" for flag, bit in TCP_FLAGS.items() if mask & bit)
     if name in ("dl_src", "dl_dst"):
         text = _mac(value)
         return text if mask == _full(name) else f"{text}/{_mac(mask)}"

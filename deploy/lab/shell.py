@@ -4,9 +4,11 @@ A platform brings its own programs (`ovs-vsctl`, `nft`, …); this module runs l
 here-documents and exit statuses. Source: the bash reference manual; GNU coreutils for the small programs.
 """
 
+import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import Enum
 
 from deploy.lab.device import Reply
 from deploy.lab.words import Command, SyntaxFault, here_document, parts, pipeline
@@ -65,6 +67,14 @@ class Machine:
     booted: float | None = None  # seconds since the epoch; None: before the first line
 
 
+class Fate(Enum):
+    """What becomes of a command when its here-document ends."""
+
+    RUN = "run"
+    REFUSE = "refuse"
+    PRETEND = "pretend"
+
+
 @dataclass(slots=True)
 class _Outcome:
     """What a line has printed so far; both streams end on the terminal, in order."""
@@ -85,6 +95,7 @@ class Shell:
         self._status = 0
         self._waiting: list[str] = []  # the line that a here-document belongs to, and its body so far
         self._delimiter = ""
+        self._fate = Fate.RUN
         self._strip_tabs = False
         self._interactive = True
         self._name = "-bash"  # how a login shell signs its messages
@@ -113,14 +124,8 @@ class Shell:
             if body != self._delimiter:
                 self._waiting.append(body)
                 return Reply()
-            command, *lines = self._waiting
-            self._waiting = []
-            return self._reply(command, "".join(f"{line}\n" for line in lines), now)
-        try:
-            awaited = here_document(text)
-        except SyntaxFault:
-            awaited = None
-        if awaited:
+            return self._end_document(now)
+        if awaited := _document(text):
             self._waiting = [text]
             self._delimiter, self._strip_tabs = awaited
             return Reply()
@@ -146,14 +151,42 @@ class Shell:
         return reply, self._status
 
     def refusal(self, text: str) -> Reply:
-        """Answer as if the line's program were not installed."""
-        self._waiting = []
+        """Answer as if the line's program were not installed; a here-document is read to its end all the same."""
+        if self._in_document(text):
+            self._fate = Fate.REFUSE
+            return replace(self.line(text, now=0.0), accepted=False)
         self._status = NOT_FOUND
         name = (text.split() or [""])[0]
         return Reply(f"{self._name}: {name}: command not found\n", accepted=False)
 
+    def pretend(self, text: str, *, now: float) -> Reply:
+        """Answer as if the line were run, or the command whose here-document it belongs to; nothing changes."""
+        if self._in_document(text):
+            self._fate = Fate.PRETEND
+            return self.line(text, now=now)
+        twin = copy.deepcopy(self)
+        reply = twin.line(text, now=now)
+        self._status = twin._status
+        return reply
+
     def closed(self) -> None:
         """Nothing is held by a shell session."""
+
+    def _in_document(self, text: str) -> bool:
+        """Say whether a line opens a here-document, belongs to one, or ends it."""
+        return bool(self._waiting) or ("\n" not in text and _document(text) is not None)
+
+    def _end_document(self, now: float) -> Reply:
+        """Run the command whose here-document is complete, as its fate has it."""
+        command, *lines = self._waiting
+        fate, self._fate, self._waiting = self._fate, Fate.RUN, []
+        document = "".join(f"{line}\n" for line in lines)
+        match fate:
+            case Fate.REFUSE:
+                return self.refusal(command.partition("<<")[0])
+            case Fate.PRETEND:
+                return copy.deepcopy(self)._reply(command, document, now)
+        return self._reply(command, document, now)
 
     def _reply(self, line: str, document: str, now: float) -> Reply:
         if self._machine.booted is None:
@@ -259,6 +292,13 @@ class Shell:
             "SHELL": "/bin/bash",
             "PWD": home,
         }
+
+
+def _document(line: str) -> tuple[str, bool] | None:
+    try:
+        return here_document(line)
+    except SyntaxFault:
+        return None
 
 
 def _sinks(command: Command) -> tuple[str, str]:

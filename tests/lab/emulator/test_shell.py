@@ -194,3 +194,45 @@ def test_copy_of_a_machine_is_complete(shell):
     twin.line("echo changed > /tmp/f", now=0.0)
     assert "/tmp/f" not in shell._machine.files
     assert say(twin, "cat /tmp/f") == "changed\n"
+
+
+def feed(shell, *lines):
+    return [shell.line(line, now=0.0) for line in lines][-1]
+
+
+def test_refused_here_document_is_read_to_its_end_and_not_run(shell):
+    tool = Tool()
+    shell._machine.programs["nft"] = tool.run
+    assert shell.refusal("nft -f - <<'EOF'").text == ""
+    assert shell.mode == "heredoc"
+    reply = feed(shell, "add table inet t", "EOF")
+    assert reply.text == "-bash: nft: command not found\n"
+    assert (tool.calls, shell.mode) == ([], "shell")
+    assert feed(shell, "nft ok").text == "ok\n"
+
+
+def test_refusal_of_a_line_within_refuses_the_whole_here_document(shell):
+    tool = Tool()
+    shell._machine.programs["nft"] = tool.run
+    feed(shell, "nft -f - <<'EOF'")
+    shell.refusal("add rule inet t c drop")
+    assert "not found" in feed(shell, "EOF").text
+    feed(shell, "nft -f - <<'EOF'", "add table inet t")
+    assert "not found" in shell.refusal("EOF").text
+    assert tool.calls == []
+
+
+@pytest.mark.parametrize("struck", [0, 1, 2])
+def test_here_document_that_is_only_pretended_changes_nothing(shell, struck):
+    shell.line("echo before > /tmp/f", now=0.0)
+    replies = []
+    for index, line in enumerate(("cat > /tmp/f <<'EOF'", "after", "EOF")):
+        replies.append(shell.pretend(line, now=0.0) if index == struck else shell.line(line, now=0.0))
+    assert [reply.accepted for reply in replies] == [True, True, True]
+    assert say(shell, "cat /tmp/f") == "before\n"
+    assert say(shell, "echo after > /tmp/f; cat /tmp/f") == "after\n"
+
+
+def test_pretended_line_leaves_the_status_that_it_would_have_left(shell):
+    assert shell.pretend("cat /nowhere", now=0.0).text == "cat: /nowhere: No such file or directory\n"
+    assert say(shell, "echo $?") == "1\n"
