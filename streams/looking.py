@@ -130,10 +130,10 @@ def look(
 
 
 def _rates(views: Views, active: Ints, tick: int, tick_s: float) -> tuple[Floats, Floats]:
-    """Best estimate and lower bound a second, of each view and column.
+    """Best estimate and lower bound a second, of each view and column, both from the same window.
 
-    What began within the last second is estimated by the last tick, if enough was sampled in it; a bound has to hold
-    over a whole second, or over four where few packets were sampled.
+    That is the last second; where few packets were sampled in it, the last four if they bound the rate higher. What
+    began within the last second is estimated by the last tick, if enough was sampled in it; a bound never is.
     """
     lasting = views.rate[active] / MILLI
     windows = (
@@ -145,9 +145,11 @@ def _rates(views: Views, active: Ints, tick: int, tick_s: float) -> tuple[Floats
         (window / seconds + lasting, _error(window, lasting, seconds)) for window, seconds in windows
     )
     enough = CONFIDENCE / np.sqrt(_ENOUGH)
-    rate = np.where((fast_error > enough)[:, None], slow, fast)
-    rate = np.where((now_error <= enough)[:, None], np.maximum(now, rate), rate)
-    return rate, np.maximum(_bounded(fast, fast_error), _bounded(slow, slow_error))
+    fast_low, slow_low = _bounded(fast, fast_error), _bounded(slow, slow_error)
+    longer = ((fast_error > enough) & (slow_low[:, Col.PACKETS] > fast_low[:, Col.PACKETS]))[:, None]
+    rate = np.where(longer, slow, fast)
+    rising = (now_error <= enough) & (now[:, Col.PACKETS] > rate[:, Col.PACKETS])
+    return np.where(rising[:, None], now, rate), np.where(longer, slow_low, fast_low)
 
 
 def _error(window: NDArray[np.int64], lasting: Floats, seconds: float) -> Floats:

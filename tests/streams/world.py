@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Any
 
@@ -246,29 +247,73 @@ class Bench:
         return said
 
     def warm_up(
-        self, addresses: Iterable[str], *, bits_per_s: float = 47_000.0, hours: int = 24, until_ns: int = START
+        self, addresses: Iterable[str], *, bits_per_s: float = 47_000.0, hours: int = 5, until_ns: int = START
     ) -> None:
-        """A day of records of a minute each, one for each host."""
-        for minute in range(hours * 60, 0, -1):
-            at = until_ns - minute * MINUTE + MINUTE // 2
+        """Hours of records of a minute each, one for each host, in frames of half an hour."""
+        for block in range(hours * 2, 0, -1):
             records = []
-            for address in addresses:
+            for minute in range(30 * block, 30 * (block - 1), -1):
+                at = until_ns - minute * MINUTE + MINUTE // 2
                 octets = int(bits_per_s * 60 / 8)
-                records.append(
-                    record(
-                        at,
-                        address,
-                        time_flow_start_ns=at - MINUTE,
-                        time_flow_end_ns=at,
-                        bytes=octets,
-                        packets=octets // 700,
-                        proto="TCP",
-                        tcp_flags=24,
-                        src_port=443,
-                    )
-                )
-            self.feed(frame(records), kafka_ns=at)
-            self.mark(until_ns - (minute - 1) * MINUTE)
+                for address in addresses:
+                    plain = {"time_flow_start_ns": at - MINUTE, "time_flow_end_ns": at, "bytes": octets}
+                    plain |= {"packets": octets // 700, "proto": "TCP", "tcp_flags": 24, "src_port": 443}
+                    records.append(record(at, address, **plain, **_port_of(address)))
+            self.feed(frame(records), kafka_ns=until_ns)
+            self.mark(until_ns - 30 * (block - 1) * MINUTE)
+
+    def saved(self) -> list[tuple[list[tuple[int, bytes]], bytes]]:
+        """The state of every scorer."""
+        return [(scorer.changed(), scorer.meta()) for scorer in self.scorers]
+
+    def become(self, saved: list[tuple[list[tuple[int, bytes]], bytes]]) -> "Bench":
+        """Restore every scorer."""
+        for scorer, (buckets, meta) in zip(self.scorers, saved, strict=True):
+            scorer.restore(buckets, meta)
+        return self
+
+
+def _port_of(address: str) -> dict[str, Any]:
+    """Where a host that is not on sw1 enters."""
+    if address.startswith("198.18.2."):
+        number = int(address.rsplit(".", 1)[-1])
+        return {"sampler_address": EDGE2, "in_if": 9 + number, "src_mac": mac(200 + number)}
+    if address.startswith("198.18.1."):
+        number = int(address.rsplit(".", 1)[-1])
+        return {"sampler_address": EDGE2, "in_if": number, "src_mac": mac(100 + number)}
+    return {}
+
+
+EVERYBODY = (
+    *(f"198.18.0.{number}" for number in range(1, 21)),
+    *(f"198.18.0.{number}" for number in range(51, 54)),
+    *(f"198.18.1.{number}" for number in range(1, 6)),
+    *(f"198.18.2.{number}" for number in range(1, 4)),
+)
+
+
+@cache
+def _warm_state() -> list[tuple[list[tuple[int, bytes]], bytes]]:
+    bench = Bench()
+    bench.warm_up(EVERYBODY)
+    return bench.saved()
+
+
+def warm(**over: Any) -> Bench:
+    """A bench whose scorers have heard everybody for five hours up to START."""
+    return Bench(**over).become(_warm_state())
+
+
+def flood(
+    src: str, *, begin_ns: int = START, seconds: float = 5.0, bits_per_s: float = 92.4e6, **over: Any
+) -> list[dict[str, Any]]:
+    """A flood in records of a tick each, 10 ms after each tick began."""
+    ticks = round(seconds * SECOND / TICK)
+    return [
+        one
+        for tick in range(ticks)
+        for one in sent(begin_ns + tick * TICK + 10_000_000, src, bits_per_s=bits_per_s, **_port_of(src) | over)
+    ]
 
 
 def of(verdicts: Iterable[Verdict], subject: str) -> list[Verdict]:
