@@ -215,7 +215,7 @@ class Talk:
     prompt: str  # {hostname} is what the device calls itself, as netmiko finds it after the login
     shell: bool = False
     elevate: bool = False  # enter the privileged mode with the device's second secret
-    envelope: tuple[str, ...] = ()  # before and after all lines of a change, which then are sent as one
+    envelope: tuple[str, ...] = ()  # before, between and after the lines of a change, which then are sent as one
     enter: tuple[str, ...] = ()
     leave: tuple[str, ...] = ()
     abandon: tuple[str, ...] = ()

@@ -108,8 +108,8 @@ def _talk(dialect: Dialect) -> Iterator[tuple[str, str]]:
         yield "talk.prompt", "a pattern of the prompt"
     if (talk.enter_timed or talk.commit_timed) and not talk.confirm:
         yield "talk.confirm", "the lines that keep a timed change"
-    if len(talk.envelope) not in (0, 2):
-        yield "talk.envelope", "two lines: before and after"
+    if len(talk.envelope) not in (0, 3):
+        yield "talk.envelope", "three texts: before, between and after"
     for name, question in dialect.questions.items():
         if not any(re.match(pattern, question.ask) for pattern in talk.asks):
             yield f"questions.{name}.ask", "a question that one of talk.asks matches"
@@ -171,7 +171,7 @@ def _patterns(dialect: Dialect) -> Iterator[tuple[str, str]]:
             yield f"{key}.pattern", f"a field among {', '.join(sorted(known))}, not {unknown}"
     for key, pattern in plain:
         try:
-            re.compile(quoted(pattern, dict.fromkeys((*known, "hostname"), "x")))
+            re.compile("(?:" + quoted(pattern, dict.fromkeys((*known, "hostname"), "x")) + ")")
         except re.error as error:
             yield key, f"a regular expression ({error})"
 

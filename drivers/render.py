@@ -177,7 +177,8 @@ def lines(
             steps.append(_step(dialect, place, row, item, row.change or row.set, expires_s=expires_s))
     made = tuple(_in_context(steps))
     if made and dialect.talk.envelope:
-        return ("\n".join((dialect.talk.envelope[0], *made, *dialect.talk.envelope[1:])),)
+        opening, between, closing = dialect.talk.envelope
+        return (opening + between.join(made) + closing,)
     return made
 
 

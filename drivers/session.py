@@ -255,11 +255,7 @@ class SshSession:
     def _run(self, terminal: Terminal, lines: Sequence[str], record: "_Record") -> None:
         position = 0
         for batch in _batches(lines):
-            if len(batch) == 1:
-                first, newline, rest = batch[0].partition("\n")
-                text = f"{first}; echo rc=$?{newline}{rest}"
-            else:
-                text = " && echo ok && ".join(batch) + "; echo rc=$?"
+            text = " && echo ok && ".join(batch) + "; echo rc=$?"
             output = self._exchange(terminal, text, read_s=self._talk.answer_s)
             status = _STATUS.search(output)
             *done, last = _OK.split(output[: status.start()] if status else output)
@@ -335,7 +331,8 @@ class SshSession:
         terminal.write_channel(line + "\n")
         output = terminal.read_until_pattern(rf"(?m:{prompt})\s*\Z", read_timeout=read_s)
         output = re.sub(rf"(?m:{prompt})\s*\Z", "", output)
-        return _without_echo(output, line)
+        first, newline, rest = output.partition("\n")
+        return rest if newline and line.strip() in first else output
 
 
 class _Record:
@@ -352,23 +349,12 @@ class _Record:
         return Transcript(self._login.name, tuple(self._exchanges), pending_confirm_s=pending_s)
 
 
-def _without_echo(output: str, line: str) -> str:
-    """What follows the echo of a line; a here-document is echoed line by line behind a second prompt."""
-    rest = output
-    for typed in line.split("\n"):
-        first, newline, after = rest.partition("\n")
-        if not newline or typed.strip() not in first:
-            return rest
-        rest = after
-    return rest
-
-
 def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
-    """Texts that go out together: short ones up to a limit, one of several lines alone."""
+    """Texts that go out together, up to a limit; a longer one goes alone."""
     batch: list[str] = []
     for text in texts:
         joined = sum(len(one) + len(" && echo ok && ") for one in batch) + len(text)
-        if batch and (joined > LINE_LIMIT or "\n" in text or "\n" in batch[-1]):
+        if batch and joined > LINE_LIMIT:
             yield batch
             batch = []
         batch.append(text)

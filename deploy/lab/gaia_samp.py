@@ -6,7 +6,7 @@ guide's own way is `fw samp add -t 2 quota flush true`.
 """
 
 import shlex
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 from deploy.lab.device import Packets
@@ -21,7 +21,7 @@ USAGE = (
     "Usage: fw samp add [-u] -a {d|n|b} [-l {r|a}] [-t timeout] [-f target] [-n name] [-c comment] [-o originator] "
     "{ip <ip filter arguments> | quota <quota filter arguments>}\n"
     "       fw samp get [-l] [-u uid]\n"
-    "       fw samp del uid\n"
+    "       fw samp del uid\n       fw samp batch\n"
 )
 
 
@@ -126,11 +126,27 @@ class Database:
         """One `fw samp` command line, without the first two words."""
         try:
             verbs = {"add": self._add, "get": self._get, "del": self._del}
+            if call.args == ("batch",):
+                return self._batch(call)
             if call.args and call.args[0] in verbs:
                 return verbs[call.args[0]](list(call.args[1:]), call.now)
         except (Usage, ValueError):
             return refuse(USAGE)
         return refuse(USAGE)
+
+    def _batch(self, call: Call) -> Result:
+        """Add and delete what the lines of the input say, one after the other."""
+        results = [
+            self.run(replace(call, args=tuple(shlex.split(line)), stdin=""))
+            for line in call.stdin.splitlines()
+            if line.strip()
+        ]
+        return Result(
+            err="".join(one.err for one in results),
+            status=max((one.status for one in results), default=0),
+            refused=any(one.refused for one in results),
+            configured=any(one.configured for one in results),
+        )
 
     def _add(self, args: list[str], now: float) -> Result:
         options: dict[str, str] = {}

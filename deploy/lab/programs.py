@@ -143,9 +143,7 @@ def _grep(call: Call) -> Result:
         return refuse("Usage: grep [OPTION]... PATTERNS [FILE]...\nTry 'grep --help' for more information.", 2)
     pattern = re.escape(rest[0]) if "F" in options else rest[0]
     if "E" not in options and "F" not in options:
-        pattern = re.sub(
-            r"\\?[|+?(){}]", lambda match: match[0][1:] if match[0][0] == "\\" else "\\" + match[0], pattern
-        )
+        pattern = _basic(pattern)
     pattern = rf"^(?:{pattern})$" if "x" in options else rf"\b(?:{pattern})\b" if "w" in options else pattern
     try:
         expression = re.compile(pattern, re.IGNORECASE if "i" in options else 0)
@@ -154,6 +152,25 @@ def _grep(call: Call) -> Result:
     found = [line for line in call.stdin.splitlines() if bool(expression.search(line)) != ("v" in options)]
     out = f"{len(found)}\n" if "c" in options else "" if "q" in options else lines_of(found)
     return Result(out, status=0 if found else 1)
+
+
+def _basic(pattern: str) -> str:
+    """A basic regular expression as Python writes it: there the bare brackets are the plain characters."""
+    return re.sub(r"\\?[|+?(){}]", lambda match: match[0][1:] if match[0][0] == "\\" else "\\" + match[0], pattern)
+
+
+def _sed(call: Call) -> Result:
+    """One substitution, `s/pattern/replacement/` with p behind it or not: all that is used of sed here."""
+    quiet, script = call.args[:1] == ("-n",), call.args[-1:]
+    found = re.fullmatch(r"s/((?:[^/\\]|\\.)*)/((?:[^/\\]|\\.)*)/(p?)", script[0]) if script else None
+    if found is None or len(call.args) != 1 + quiet:
+        return refuse("sed: -e expression #1, char 1: unknown command")
+    expression, replacement, prints = re.compile(_basic(found[1])), found[2], found[3]
+    out = []
+    for line in call.stdin.splitlines():
+        changed, count = expression.subn(replacement, line, count=1)
+        out += [changed] * ((not quiet) + bool(count and prints))
+    return Result(lines_of(out))
 
 
 def _number(call: Call) -> int:
@@ -181,6 +198,7 @@ PROGRAMS: Mapping[str, Program] = MappingProxyType(
         ":": lambda _: Result(),
         "date": _date,
         "grep": _grep,
+        "sed": _sed,
         "head": lambda call: Result(lines_of(call.stdin.splitlines()[: _number(call)])),
         "tail": lambda call: Result(lines_of(call.stdin.splitlines()[-_number(call) :])),
         "sort": lambda call: Result(lines_of(sorted(call.stdin.splitlines()))),

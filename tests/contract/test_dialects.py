@@ -235,8 +235,8 @@ def planned(device: NetworkDriver, case: Case) -> tuple[Held, Change]:
 
 
 def last_of(change: Change) -> str:
-    """A pattern of the last configuring line: on platforms with a transaction, of all of it."""
-    return re.escape(change.apply[-1].splitlines()[-1] if "\n" not in change.apply[-1] else "nft -f -")
+    """A pattern of the last configuring line."""
+    return re.escape(change.apply[-1])
 
 
 @pytest.mark.parametrize("platform", platforms())
