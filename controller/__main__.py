@@ -182,7 +182,6 @@ class House:
     ) -> None:
         batch = Batch()
         attend_at = sweep_at = beat_at = 0.0
-        sweep_at = self.clock.monotonic() + SWEEP_S
         unwell = ""
         while not self.stop.is_set():
             try:

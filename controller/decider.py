@@ -124,8 +124,9 @@ class Decider:
         self, verdict: Verdict, who: Attachment, ruling: policy.Ruling, situation: Situation
     ) -> Decision | None:
         past = [one for one in situation.recent if same_place(one.attachment, who)]
-        if any(verdict.id == one.verdict_id or decision_id(verdict) == one.id for one in past):
-            return None  # heard before
+        known = [one for one in past if verdict.id == one.verdict_id or decision_id(verdict) == one.id]
+        if any(one.state is not State.PROPOSED for one in known):
+            return None  # heard before; a proposal may have been cut short before it was approved
         here = sorted((one for one in situation.live if same_place(one.attachment, who)), key=lambda one: one.simulated)
         draft = self._draft(verdict, who, ruling, past, situation)
         if ruling.call is Call.HOLD and "hold" not in draft.facts:

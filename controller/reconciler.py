@@ -73,7 +73,11 @@ class Reconciler:
         self._announce(live)
 
     def sweep(self) -> None:
-        """Ask devices whether they still hold what they should, and whether those out of sight can be seen again."""
+        """Ask devices whether they still hold what they should, and whether those out of sight can be seen again.
+
+        Also writes the undo sheet anew, which a crash may have left behind the ledger.
+        """
+        self._clerk.write_sheet()
         killed = self._around.killed()
         for decision in holding(self._clerk.ledger.live()):
             if decision.state is State.STUCK:

@@ -37,7 +37,7 @@ from tests.controller.network_cases import NOON_NS, estate, rules
 class World:
     """What outlives the controller's process: ledger, devices, clock, people."""
 
-    ledger: Ledger
+    ledger: Any  # the real ledger, or the one in memory
     clock: FakeClock = field(default_factory=lambda: FakeClock(NOON_NS))
     devices: dict[str, FakeDevice] = field(default_factory=dict)
     pager: FakePager = field(default_factory=FakePager)
