@@ -170,8 +170,8 @@ class Decider:
             if until_ns != live.until_ns:
                 later = replace(live, until_ns=until_ns, compromise=live.compromise or draft.compromise)
                 why = "still offending behind the fence" if until_ns else "evidence of a break-in: a person ends it"
-                self._clerk.move(later, By.EXTEND, why=why)
-        return None
+                live = self._clerk.move(later, By.EXTEND, why=why)
+        return live if live.state is State.ENFORCED else None
 
     def _approve(self, decision: Decision) -> Decision:
         """Approve in the policy's name where mode and limits allow; else the proposal waits for a person."""
