@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from controller.domain.decision import By, State
-from controller.domain.errors import IllegalMove, StaleDecision
+from controller.domain.errors import BadInput, IllegalMove, StaleDecision
 from controller.domain.record import Decision
 from controller.ports import Ledger
 
@@ -58,7 +58,7 @@ class Desk:
     """Moves made by people. Every one names who and why.
 
     Raises UnknownSubject, IllegalMove with what is possible instead, StaleDecision when `version` was given and is not
-    the decision's, ValueError without a reason, LedgerUnavailable.
+    the decision's, BadInput without a reason, LedgerUnavailable.
     """
 
     def __init__(self, ledger: Ledger, clock: Stamp, *, longest_s: float = LONGEST_S) -> None:
@@ -81,7 +81,7 @@ class Desk:
     def extend(self, decision_id: str, *, seconds: float, actor: str, why: str, version: int | None = None) -> Decision:
         """Let an enforced fence last longer: `seconds` after its present end, and no further than the longest from now.
 
-        Raises ValueError when that is too far, IllegalMove for a fence without an end.
+        Raises BadInput when that is too far, IllegalMove for a fence without an end.
         """
         _need_reason(why)
         for _ in range(ATTEMPTS):
@@ -112,10 +112,10 @@ class Desk:
             raise IllegalMove(f"decision {decision.id} has no end: it waits for a person to release it")
         longest_s = self._longest_ns / 1e9
         if not 0 < seconds <= longest_s:
-            raise ValueError(f"seconds above 0 and at most {longest_s:.0f} are needed, not {seconds}")
+            raise BadInput(f"seconds above 0 and at most {longest_s:.0f} are needed, not {seconds}")
         until_ns = max(decision.until_ns, now_ns) + int(seconds * 1e9)
         if until_ns > now_ns + self._longest_ns:
-            raise ValueError(f"a fence may last {longest_s:.0f} s from now: ask for less")
+            raise BadInput(f"a fence may last {longest_s:.0f} s from now: ask for less")
         return replace(decision, until_ns=until_ns)
 
     def _fulfil(self, wish: Wish, decision_id: str, *, actor: str, why: str, version: int | None) -> Decision:
@@ -143,4 +143,4 @@ class Desk:
 
 def _need_reason(why: str) -> None:
     if not why.strip():
-        raise ValueError("a reason is needed: it stands in the audit for good")
+        raise BadInput("a reason is needed: it stands in the audit for good")

@@ -1,0 +1,104 @@
+"""Whether Cordon as a whole can do its work now, from the heartbeats in the ledger. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from api.schemas.operations import ExporterOut, HealthOut, ProcessOut, SourceOut
+from controller.domain.wire import Heartbeat
+
+NEEDED = ("streams", "controller")
+"""Processes without which nothing is scored or nothing is carried out."""
+
+
+def assess(
+    beats: Sequence[Heartbeat],
+    *,
+    now_ns: int,
+    max_age_s: float,
+    killed: bool,
+    dead: Mapping[str, int],
+    decisions: Mapping[str, int],
+) -> HealthOut:
+    """Fold all heartbeats into one picture; `faults` name what is missing, in sentences."""
+    processes = [_process(beat, now_ns=now_ns, max_age_s=max_age_s) for beat in beats]
+    fresh = [beat for beat, shown in zip(beats, processes, strict=True) if shown.fresh]
+    heard = {beat.process for beat in fresh}
+    ever = {beat.process for beat in beats}
+    faults = [
+        f"{name} was not heard for {max_age_s:.0f} s" if name in ever else f"{name} was never heard"
+        for name in NEEDED
+        if name not in heard
+    ]
+    lag: Counter[str] = Counter()
+    for beat in fresh:
+        for partition, behind in beat.lag.items():
+            lag[partition] = max(lag[partition], behind)
+    return HealthOut(
+        ready=not faults,
+        faults=faults,
+        killed=killed,
+        lag=dict(sorted(lag.items())),
+        oldest_ns=min((beat.oldest_ns for beat in fresh if beat.oldest_ns), default=0),
+        processes=processes,
+        exporters=_exporters(beats, fresh),
+        sources=_sources(beats),
+        dead=dict(dead),
+        decisions=dict(decisions),
+    )
+
+
+def _process(beat: Heartbeat, *, now_ns: int, max_age_s: float) -> ProcessOut:
+    age_s = (now_ns - beat.at_ns) / 1e9
+    return ProcessOut(
+        process=beat.process,
+        instance=beat.instance,
+        version=beat.version,
+        fresh=abs(age_s) <= max_age_s,
+        age_s=round(age_s, 3),
+        event_ns=beat.event_ns,
+        oldest_ns=beat.oldest_ns,
+        lag=dict(beat.lag),
+        notes=list(beat.notes),
+    )
+
+
+def _exporters(beats: Sequence[Heartbeat], fresh: Sequence[Heartbeat]) -> list[ExporterOut]:
+    """An exporter is silent when a live worker misses it and no live worker hears it, or when no worker is left."""
+    names = sorted({name for beat in beats for name in (*beat.exporters, *beat.silent)})
+    hears = {name for beat in fresh for name in beat.exporters if name not in beat.silent}
+    found = []
+    for name in names:
+        facts = [beat.exporters[name] for beat in beats if name in beat.exporters]
+        newest = max(facts, key=lambda one: one.get("last_ns", 0), default={})
+        found.append(
+            ExporterOut(
+                address=name,
+                silent=name not in hears,
+                last_ns=newest.get("last_ns", 0),
+                records=sum(one.get("records", 0) for one in facts),
+                facts={key: value for key, value in newest.items() if key not in ("last_ns", "records")},
+            )
+        )
+    return found
+
+
+def _sources(beats: Sequence[Heartbeat]) -> list[SourceOut]:
+    totals: dict[str, Counter[str]] = {}
+    exact: dict[str, bool] = {}
+    for beat in beats:
+        for topic, counts in beat.sources.items():
+            totals.setdefault(topic, Counter()).update(counts)
+            went = counts.get("scored", 0) + counts.get("dead", 0) + counts.get("skipped", 0)
+            exact[topic] = exact.get(topic, True) and counts.get("received", 0) == went
+    return [
+        SourceOut(
+            topic=topic,
+            received=count["received"],
+            scored=count["scored"],
+            dead=count["dead"],
+            skipped=count["skipped"],
+            late=count["late"],
+            exact=exact[topic],
+        )
+        for topic, count in sorted(totals.items())
+    ]
