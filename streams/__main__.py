@@ -86,10 +86,11 @@ def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> 
         producer=Producer(way),
         positions=Positions(way, f"{group}-positions"),
         combine=Combine(Combiner(estate, rules, partitions=partitions), sources, partitions=partitions),
-        scorer=lambda partition: Scorer(estate, rules, partition=partition, partitions=partitions, inputs=inputs),
+        scorer=lambda partition: Scorer(
+            estate, rules, partition=partition, partitions=partitions, inputs=inputs, digest=settings.scorer
+        ),
         inputs=inputs,
         worker=name or f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-        digest=settings.scorer,
         log=log.warning,
         monotonic=time.monotonic,
     )

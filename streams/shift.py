@@ -40,7 +40,6 @@ class Crew:
     scorer: Callable[[int], ActivityScorer]  # a fresh one for an activity partition
     inputs: tuple[str, ...]  # every source partition, "topic/partition"
     worker: str
-    digest: str
     log: Callable[[str], None]
     monotonic: Callable[[], float]
 
@@ -154,7 +153,7 @@ class Shift:
         async with self._taking:  # a checkpoint may not include a message whose verdicts it does not wait for
             outcome = lane.message(offset, value, kafka_ns=kafka_ns)
             for verdict in outcome.verdicts:
-                signed = replace(verdict, scorer=self.crew.digest, worker=self.crew.worker)
+                signed = replace(verdict, worker=self.crew.worker)
                 key = subject_text(verdict.subject).encode()
                 said.append(await post(wire.VERDICTS, 0, wire.verdict_json(signed), key))
             said += [
@@ -169,8 +168,11 @@ class Shift:
 
     def watch(self, note: wire.DecisionNote) -> None:
         """Tell every lane whose rates somebody wants to know."""
-        for lane in self.lanes.values():
-            lane.scorer.watch(note)
+        try:
+            for lane in self.lanes.values():
+                lane.scorer.watch(note)
+        except BadInput as error:
+            self.remark(f"decision {note.decision_id} names no subject that can be watched: {error}")
 
     async def checkpoint(self) -> None:
         """Save every lane that moved. What was said before is safe at the broker first. Raises Superseded."""

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,6 +37,7 @@ class Input:
     partition: int
     value: bytes
     key: bytes | None = None
+    kafka_ns: int = 0  # its Kafka timestamp; 0: when it is sent
 
 
 def story(seconds: int, *, hosts: int = 20, bad_every: int = 7) -> list[Input]:
@@ -62,31 +64,37 @@ def marks(at_ns: int) -> list[Input]:
 class Outcome:
     """What a run says: each verdict by its id, and the counts of each source."""
 
-    verdicts: Mapping[str, tuple[float, float]]
+    verdicts: Mapping[str, tuple[object, ...]]
     counts: Mapping[str, Mapping[str, int]]
 
 
 def undisturbed(inputs: Iterable[Input]) -> Outcome:
-    """The same messages through the plain parts, in one go."""
+    """The same messages through the counting parts, in one go."""
     names = inputs_of(dict.fromkeys(TOPICS, PARTITIONS))
     sources = [Source(topic, SourceFormat.GOFLOW2_JSON) for topic in TOPICS]
     combine = Combine(CountingCombiner(partitions=PARTITIONS), sources, partitions=PARTITIONS)
     lanes = [Lane(CountingScorer(inputs=names), partition=p, inputs=names, start=0) for p in range(PARTITIONS)]
-    offsets = {(topic, partition): 0 for topic in TOPICS for partition in range(PARTITIONS)}
+    return through(inputs, combine, lanes)
+
+
+def through(inputs: Iterable[Input], combine: Combine, lanes: Sequence[Lane]) -> Outcome:
+    """What comes of messages by the plain parts alone: no Kafka, no Faust, nothing that dies."""
+    offsets: dict[tuple[str, int], int] = {}
     found: list[Verdict] = []
     for number, one in enumerate(inputs):
         at = one.topic, one.partition
-        message = Message(*at, offsets[at], one.key, one.value, kafka_ns=2**62)
-        offsets[at] += 1
+        offset = offsets[at] = offsets.get(at, -1) + 1
+        message = Message(*at, offset, one.key, one.value, kafka_ns=one.kafka_ns or 2**62)
         for lane, part in zip(lanes, combine.message(message).parts, strict=True):
             found += lane.message(number, pack([part]), kafka_ns=0).verdicts
     return Outcome(_by_id(found), scored(lanes))
 
 
-def _by_id(verdicts: Iterable[Verdict]) -> dict[str, tuple[float, float]]:
-    found: dict[str, tuple[float, float]] = {}
+def _by_id(verdicts: Iterable[Verdict]) -> dict[str, tuple[object, ...]]:
+    found: dict[str, tuple[object, ...]] = {}
     for one in verdicts:
-        says = one.score, one.rates.flows
+        texts = tuple(evidence.text for evidence in one.evidence)
+        says = round(one.score, 3), one.level, one.finding, round(one.rates.flows, 3), one.first_bad_ns, texts
         assert found.setdefault(one.id, says) == says, f"{one.id} said twice, and not the same"
     return found
 
@@ -97,7 +105,7 @@ class Bench:
 
     broker: EmbeddedBroker
     directory: Path
-    topics: Mapping[str, int]
+    sources: Mapping[str, int]
     publisher: Publisher
     workers: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
@@ -111,10 +119,14 @@ class Bench:
             "directory": str(self.directory / name),
             "checkpoint_s": checkpoint_s,
         }
+        self.start(name, str(ROOT / "tests/integration/counting_worker.py"), json.dumps(asked))
+
+    def start(self, name: str, *command: str) -> None:
+        """Start a Python process whose heartbeats bear this name."""
         (self.directory / name).mkdir(exist_ok=True)
         with (self.directory / f"{name}.log").open("ab") as log:
             self.workers[name] = subprocess.Popen(
-                [sys.executable, str(ROOT / "tests/integration/counting_worker.py"), json.dumps(asked)],
+                [sys.executable, *command],
                 cwd=ROOT,
                 env={**os.environ, "PYTHONPATH": str(ROOT)},
                 stdin=subprocess.DEVNULL,
@@ -131,7 +143,8 @@ class Bench:
     def publish(self, inputs: Sequence[Input]) -> None:
         """Send messages, in order."""
         for one in inputs:
-            assert self.publisher.send(one.topic, one.value, partition=one.partition, key=one.key)
+            at_ns = one.kafka_ns or None
+            assert self.publisher.send(one.topic, one.value, partition=one.partition, key=one.key, at_ns=at_ns)
 
     def heartbeats(self) -> Iterator[wire.Heartbeat | None]:
         """Heartbeats from now on, None where there was none for a moment."""
@@ -167,7 +180,7 @@ class Bench:
 
     def drained(self, event_ns: int, **more: float) -> list[wire.Heartbeat]:
         """Wait until everything is scored up to an event time, by workers that hold all partitions between them."""
-        every = (len(TOPICS) + 1) * PARTITIONS
+        every = sum(self.sources.values()) + PARTITIONS
 
         def done(last: dict[str, wire.Heartbeat]) -> bool:
             lags = [lag for beat in last.values() for lag in beat.lag.values()]
@@ -203,15 +216,30 @@ class Bench:
 
 
 @contextmanager
-def bench(directory: Path) -> Iterator[Bench]:
+def bench(directory: Path, *, sources: tuple[str, ...] = TOPICS) -> Iterator[Bench]:
     """A bench that is cleared in the end."""
     with EmbeddedBroker(directory) as broker:
-        topics = broker.topics(wire.topics(TOPICS, partitions=PARTITIONS))
+        topics = broker.topics(wire.topics(sources, partitions=PARTITIONS))
         with Publisher(broker.access, topics) as publisher:
-            made = Bench(broker, directory, topics, publisher)
+            made = Bench(broker, directory, {name: topics[name] for name in sources}, publisher)
             try:
                 yield made
             finally:
                 for process in made.workers.values():
                     process.kill()
                     process.wait()
+
+
+def publish_slowly(desk: Bench, inputs: Sequence[Input], *, seconds: float) -> threading.Thread:
+    """Publish in the background, spread over this time."""
+
+    def run() -> None:
+        step = max(1, len(inputs) // 200)
+        pause = threading.Event()
+        for start in range(0, len(inputs), step):
+            desk.publish(inputs[start : start + step])
+            pause.wait(seconds / 200)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread

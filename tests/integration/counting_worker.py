@@ -37,7 +37,6 @@ def main() -> None:
         scorer=lambda _: CountingScorer(inputs=inputs),
         inputs=inputs,
         worker=asked["name"],
-        digest="counting",
         log=log.warning,
         monotonic=time.monotonic,
     )

@@ -6,20 +6,7 @@ import threading
 from pathlib import Path
 
 from controller.domain import wire
-from tests.integration.bench import SECOND, Bench, Input, bench, story, undisturbed
-
-
-def publish_slowly(desk: Bench, inputs: list[Input], *, seconds: float) -> threading.Thread:
-    def run() -> None:
-        step = max(1, len(inputs) // 200)
-        pause = threading.Event()
-        for start in range(0, len(inputs), step):
-            desk.publish(inputs[start : start + step])
-            pause.wait(seconds / 200)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread
+from tests.integration.bench import SECOND, Input, bench, publish_slowly, story, undisturbed
 
 
 def test_a_worker_killed_in_the_warm_up_counts_and_scores_as_if_nothing_had_happened(tmp_path: Path) -> None:
