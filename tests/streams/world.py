@@ -293,7 +293,8 @@ EVERYBODY = (
 
 
 @cache
-def _warm_state() -> list[tuple[list[tuple[int, bytes]], bytes]]:
+def warm_state() -> list[tuple[list[tuple[int, bytes]], bytes]]:
+    """The state of `warm`."""
     bench = Bench()
     bench.warm_up(EVERYBODY)
     return bench.saved()
@@ -301,7 +302,7 @@ def _warm_state() -> list[tuple[list[tuple[int, bytes]], bytes]]:
 
 def warm(**over: Any) -> Bench:
     """A bench whose scorers have heard everybody for five hours up to START."""
-    return Bench(**over).become(_warm_state())
+    return Bench(**over).become(warm_state())
 
 
 def flood(
