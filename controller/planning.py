@@ -28,6 +28,9 @@ FIREWALL_SLOT = "cordon"
 SERVICE = "service:"
 """What a name in a fence's collateral begins with when it is a service and not a tenant."""
 
+COSTLY = frozenset({TrafficClass.FRAGMENTS, TrafficClass.MALFORMED, TrafficClass.ODD_PROTOCOL})
+"""Classes that cost a firewall most: filtered before it where that can be."""
+
 PORT_WIDE = frozenset({FenceKind.QUARANTINE, FenceKind.SHUT, FenceKind.THROTTLE})
 """Fences that take everybody behind a port along."""
 
@@ -75,11 +78,14 @@ def candidates(attachment: Attachment, need: Need, estate: Estate, rules: Rulebo
     return tuple(sorted(made, key=lambda fence: _harm(fence, fences)))
 
 
-def _harm(fence: Fence, fences: Fences) -> tuple[int, int, int, int]:
+def _harm(fence: Fence, fences: Fences) -> tuple[int, int, int, int, int]:
     tenants = sum(1 for name in fence.collateral if not name.startswith(SERVICE))
     last_resort = 1 if tenants and fence.kind is not FenceKind.THROTTLE else 0
     near = {SlotKind.GUEST: 0, SlotKind.PORT: 1, SlotKind.FIREWALL: 2}
-    return (tenants, last_resort, fences.preferred.index(fence.kind), max(near[leg.slot.kind] for leg in fence.legs))
+    place = max(near[leg.slot.kind] for leg in fence.legs)
+    # A firewall drowns in fragments and broken packets before its rules see them: a rule on it relieves nobody.
+    drowning = 1 if fence.traffic in COSTLY and place == near[SlotKind.FIREWALL] else 0
+    return (tenants, last_resort, drowning, fences.preferred.index(fence.kind), place)
 
 
 def _filters(attachment: Attachment, need: Need, estate: Estate, fences: Fences, holds: Holds) -> Iterator[Fence]:

@@ -27,6 +27,9 @@ from deploy.lab.provider import Machine, Provider, provider
 from deploy.supervisor import Supervisor
 
 SECOND_NS = 1_000_000_000
+DAY_NS = 86_400 * SECOND_NS
+PRESENT_S = 1.5  # scoring is no further behind: live time has come
+WARM_UP_S = 180.0
 PAUSE_S = 0.1
 STAGGER_S = 4.0  # between the beginnings of two scenarios
 CALM_S = 12.0  # how long a scenario without an offender is watched
@@ -81,8 +84,6 @@ class Demo:
         self._records = self._messages = 0
         self._approved: set[str] = set()
         self._live = False
-        self._fraction = 0.0
-        self._warm_ns = 0
 
     def prepare(self, stack: ExitStack) -> None:
         """Start everything, let a normal day pass, and look at the devices as they are."""
@@ -178,12 +179,12 @@ class Demo:
         def ready() -> bool:
             self._hear()
             beats = self._beats()
-            scored_ns = int(beats.get("streams", {}).get("event_ns", 0))
-            share = self._fraction if not self._warm_ns else 1.0
+            behind_ns = time.time_ns() - int(beats.get("streams", {}).get("event_ns", 0))  # noqa: TID251 - live time
+            share = max(0.0, 1.0 - behind_ns / DAY_NS)
             self._board.stage("a normal day passes, so that Cordon knows what is usual", share)
-            return self._live and scored_ns > self._warm_ns > 0 and "controller" in beats
+            return self._live and behind_ns < PRESENT_S * SECOND_NS and "controller" in beats
 
-        self._wait(ready, deadline_s=180.0, what="the day before to be scored")
+        self._wait(ready, deadline_s=WARM_UP_S, what="the day before to be scored")
         self._board.event(f"{self._records:,} records of a normal day are scored; live time begins")
 
     def _watch(self, *, until: Callable[[], bool], at_most_s: float) -> None:
@@ -202,10 +203,8 @@ class Demo:
         for fact in self._play.told():
             incident = incidents.get(fact.get("scenario", 0))
             match fact["event"]:
-                case "warming":
-                    self._fraction = fact["fraction"]
                 case "warm":
-                    self._warm_ns, self._records = fact["until_ns"], fact["records"]
+                    self._records = fact["records"]
                 case "live":
                     self._live = True
                 case "bad" if incident:

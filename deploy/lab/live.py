@@ -37,14 +37,20 @@ class Cables:
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """What became of one flow: packets past the edge exporter, packets in the network, and why the rest is neither."""
+    """What became of one flow: packets that its exporter let pass, that are past the edge, and behind the firewall."""
 
     flow: Flow
     passed: int
+    edge: int
     entered: int
-    discarded: int  # dropped by a rule of the exporter that is still sampled
-    quarantined: bool
+    discarded: int = 0  # dropped by a rule of the exporter, which samples them all the same
+    quarantined: bool = False
     why: str = ""
+
+    @property
+    def burdens(self) -> int:
+        """Packets that still reach whom they hurt: fragments and broken ones the firewall, all others the network."""
+        return self.entered if self.flow.packets.traffic is Traffic.PLAIN else self.edge
 
 
 def pass_through(plant: Plant, provider: Provider, flows: Sequence[Flow], *, now: float) -> list[Passage]:
@@ -53,14 +59,14 @@ def pass_through(plant: Plant, provider: Provider, flows: Sequence[Flow], *, now
     arrivals = dict(
         zip(edge, plant.forward([Burst(flows[i].path, flows[i].packets) for i in edge], now=now), strict=True)
     )
-    found = [Passage(flow, flow.packets.packets, flow.packets.packets, 0, quarantined=False) for flow in flows]
+    found = [Passage(flow, *[flow.packets.packets] * 3) for flow in flows]
     inside, bursts = [], []
     for index, arrival in arrivals.items():
         flow = flows[index]
         found[index] = passage = _at_the_edge(provider, flow, arrival)
-        if flow.firewall and passage.entered:
-            octets = flow.packets.octets * passage.entered // max(flow.packets.packets, 1)
-            rest = replace(flow.packets, packets=passage.entered, octets=octets, vlan=None)
+        if flow.firewall and passage.edge:
+            octets = flow.packets.octets * passage.edge // max(flow.packets.packets, 1)
+            rest = replace(flow.packets, packets=passage.edge, octets=octets, vlan=None)
             inside.append(index)
             bursts.append(Burst(((flow.firewall, "eth1"),), rest))
     for index, arrival in zip(inside, plant.forward(bursts, now=now) if bursts else (), strict=True):
@@ -75,10 +81,12 @@ def _at_the_edge(provider: Provider, flow: Flow, arrival: Arrival) -> Passage:
     seen = arrival.packets if stopped_here else offered
     samples_drops = stopped_here and provider.platform(exporter) == "ovs_linux" and arrival.why.startswith("flow ")
     quarantined = arrival.vlan == QUARANTINE and bool(arrival.packets)
+    edge = 0 if quarantined else arrival.packets
     return Passage(
         flow,
         passed=seen,
-        entered=0 if quarantined else arrival.packets,
+        edge=edge,
+        entered=edge,
         discarded=offered - seen if samples_drops else 0,
         quarantined=quarantined,
         why=arrival.why or ("in the quarantine VLAN" if quarantined else ""),
@@ -155,7 +163,7 @@ def _shapes(flow: Flow, *, out_if: int, vlan: int) -> tuple[Shape, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What became of one scenario's flows in a tick."""
+    """What became of one scenario's flows in a tick: packets offered, and those that still reach whom they hurt."""
 
     offered: int
     entered: int
@@ -217,12 +225,11 @@ def _seen(passages: Iterable[Passage], first_ns: int) -> Seen:
     own = list(passages)
     return Seen(
         offered=sum(one.flow.packets.packets for one in own),
-        entered=sum(one.entered for one in own),
+        entered=sum(one.burdens for one in own),
         first_ns=first_ns,
         why="; ".join(sorted({one.why for one in own if one.why})),
     )
 
 
 def _reaching_a_firewall(passages: Iterable[Passage], seconds: float) -> int:
-    arriving = sum(one.passed if not one.quarantined else 0 for one in passages if one.flow.firewall and one.flow.path)
-    return int(arriving / seconds)
+    return int(sum(one.edge for one in passages if one.flow.firewall) / seconds)
