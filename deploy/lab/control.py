@@ -14,7 +14,7 @@ from typing import Self, TypeVar
 
 import msgspec
 
-from deploy.lab.device import Packets
+from deploy.lab.device import Packets, Passed
 from deploy.lab.engine import Host
 from deploy.lab.faults import Fault
 
@@ -64,32 +64,32 @@ class ControlError(Exception):
 
 def forward(hosts: Mapping[str, Host], bursts: Sequence[Burst], *, now: float) -> list[Arrival]:
     """Send bursts along their paths, hop after hop, so that each device sees all that reaches it in one call."""
-    arrivals = [Arrival(burst.packets.packets, burst.packets.octets, burst.packets.vlan) for burst in bursts]
-    moving = list(range(len(bursts)))
-    hop = 0
-    while moving := [index for index in moving if hop < len(bursts[index].path) and arrivals[index].packets]:
+    left = [Passed(burst.packets.packets, burst.packets.octets, burst.packets.vlan) for burst in bursts]
+    stopped: dict[int, tuple[str, str]] = {}
+    hop, alive = 0, list(range(len(bursts)))
+    while alive := [index for index in alive if hop < len(bursts[index].path) and left[index].packets]:
         at_device: dict[str, list[int]] = {}
-        for index in moving:
+        for index in alive:
             at_device.setdefault(bursts[index].path[hop][0], []).append(index)
         for name, indices in at_device.items():
-            entering = [
-                replace(
-                    bursts[index].packets,
-                    interface=bursts[index].path[hop][1],
-                    packets=arrivals[index].packets,
-                    octets=arrivals[index].octets,
-                    vlan=arrivals[index].vlan,
-                )
-                for index in indices
-            ]
-            passed = hosts[name].forward(entering, now=now)
-            for index, before, after in zip(indices, entering, passed, strict=True):
-                arrival = replace(arrivals[index], packets=after.packets, octets=after.octets, vlan=after.vlan)
-                if after.packets < before.packets and not arrival.stopped_by:
-                    arrival = replace(arrival, stopped_by=name, why=after.why)
-                arrivals[index] = arrival
+            entering = [_entering(bursts[index], hop, left[index]) for index in indices]
+            for index, passed in zip(indices, hosts[name].forward(entering, now=now), strict=True):
+                if passed.packets < left[index].packets:
+                    stopped.setdefault(index, (name, passed.why))
+                left[index] = passed
         hop += 1
-    return arrivals
+    return [
+        Arrival(passed.packets, passed.octets, passed.vlan, *stopped.get(index, (None, "")))
+        for index, passed in enumerate(left)
+    ]
+
+
+def _entering(burst: Burst, hop: int, left: Passed) -> Packets:
+    """Give what is left of a burst as it enters its next device."""
+    packets, interface = burst.packets, burst.path[hop][1]
+    if not hop and packets.interface == interface:
+        return packets
+    return replace(packets, interface=interface, packets=left.packets, octets=left.octets, vlan=left.vlan)
 
 
 class Control:

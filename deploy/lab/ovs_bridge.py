@@ -88,6 +88,7 @@ class Bridge:
     tables: FlowTables = field(default_factory=FlowTables)
     learned: dict[tuple[int, str], tuple[int, float]] = field(default_factory=dict)
     members: dict[int, list[Port]] = field(default_factory=dict)  # VLAN → ports, as found before; emptied by `changed`
+    beyond: dict[int, list[Port]] = field(default_factory=dict)  # VLAN → its trunks, likewise
     started: float = 0.0  # 0: the first call that knows the time says when
 
     @property
@@ -98,6 +99,7 @@ class Bridge:
     def changed(self) -> None:
         """Settings of ports have changed."""
         self.members.clear()
+        self.beyond.clear()
         for port in self.ports.values():
             port.tune()
 
@@ -234,8 +236,22 @@ class Bridge:
                 return Passed(0, 0, None, f"{burst.dst_mac} is behind the same port")
             leaving = [other for other in self._members(inner) if other.number == known[0]]
         else:
-            leaving = [other for other in self._members(inner) if other is not port]
+            leaving = self._flooded(port, inner, burst.dst_mac)
         return self._send(burst, inner or None, leaving, why)
+
+    def _flooded(self, port: Port, vlan: int, target: str) -> list[Port]:
+        """Give the ports for a target that is not known: all, if it is a group.
+
+        A single host that has not been heard is taken to be beyond the trunks, from where its answers would come.
+        """
+        if not mac(target) >> 40 & 1:
+            if vlan not in self.beyond:
+                members = self._members(vlan)
+                self.beyond[vlan] = [other for other in members if other.access is None and other.number != LOCAL]
+            trunks = self.beyond[vlan]
+            if trunks and (trunks[0] is not port or trunks[1:]):
+                return trunks if port.access is not None else [other for other in trunks if other is not port]
+        return [other for other in self._members(vlan) if other is not port]
 
     def _members(self, vlan: int) -> list[Port]:
         if vlan not in self.members:
@@ -243,11 +259,13 @@ class Bridge:
         return self.members[vlan]
 
     def _send(self, burst: Packets, vlan: int | None, leaving: list[Port], why: str) -> Passed:
-        able = [port for port in leaving if port.link.up and port.forwards]
-        for port in able:
-            port.link.tx_packets += burst.packets
-            port.link.tx_bytes += burst.octets
-        if not any(port.number != LOCAL for port in able):
+        left = False
+        for port in leaving:
+            if port.link.up and port.forwards:
+                port.link.tx_packets += burst.packets
+                port.link.tx_bytes += burst.octets
+                left = left or port.number != LOCAL
+        if not left:
             return Passed(0, 0, None, f"no port takes frames of VLAN {vlan or 0}")
         return Passed(burst.packets, burst.octets, vlan, why)
 
