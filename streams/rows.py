@@ -207,7 +207,11 @@ def _columns(rows: Rows) -> list[tuple[str, tuple[str, bytes]]]:
         *((f"c{column.value}", rows.counts[:, column]) for column in Col),
         *((name, getattr(rows, name)) for name in ("peer_row", "peer", "peer_bytes", "bit_row", "bit")),
     ]
-    return [(name, _packed(one)) for name, one in plain if name in {"key", "tick"} or (one.size and _speaks(one))]
+    return [(name, _packed(one)) for name, one in plain if name in _COUNTING or (one.size and _speaks(one))]
+
+
+_COUNTING = frozenset({"key", "bit_row"})
+"""Columns that say how many there are: they stand even where they are all zeros."""
 
 
 def _speaks(column: NDArray[Any]) -> bool:
@@ -250,12 +254,12 @@ def _rows(columns: dict[str, tuple[str, bytes]]) -> Rows:
         if f"c{column.value}" in columns:
             counts[:, column] = read(f"c{column.value}", np.int64, count)
     peers = len(columns["peer"][1]) // 16 if "peer" in columns else 0
-    bits = len(columns["bit_row"][1]) // np.dtype(columns["bit_row"][0]).itemsize if "bit_row" in columns else 0
-    bits = max(bits, len(columns["bit"][1]) // np.dtype(columns["bit"][0]).itemsize if "bit" in columns else 0)
+    bits = len(columns["bit_row"][1]) // np.dtype(columns["bit_row"][0]).itemsize
     lengths = {"peer_row": peers, "peer_bytes": peers, "bit_row": bits, "bit": bits}
     plain = {name: read(name, kind, lengths.get(name, count)) for name, kind in _TYPES.items()}
-    if any(len(plain[name]) and int(plain[name].max()) >= count for name in ("peer_row", "bit_row")):
-        raise ValueError("a peer of no row")
+    for name, below in (("peer_row", count), ("bit_row", count), ("bit", 2 * SKETCH_BITS)):
+        if len(plain[name]) and not 0 <= int(plain[name].min()) <= int(plain[name].max()) < below:
+            raise ValueError(f"{name} points nowhere")
     return Rows(
         key=keys[read("key", np.int64, count)],
         tick=read("tick", np.int64, count) + base[0],

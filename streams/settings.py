@@ -9,6 +9,9 @@ from controller.domain.errors import ConfigError
 from controller.domain.estate import Estate, Site
 from controller.domain.rulebook import Rulebook
 
+_SCORING = ("grouping", "places", "windows", "baseline", "looking", "detecting", "standing", "speaking", "score")
+"""Modules of this room whose code decides what a verdict says."""
+
 
 @dataclass(frozen=True, slots=True)
 class Settings:
