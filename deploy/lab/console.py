@@ -87,23 +87,19 @@ class Console:
 
 def decided(document: Mapping[str, Any]) -> Decided:
     """Read one decision as the API shows it."""
-    attachment = document.get("attachment") or {}
     return Decided(
         id=document["id"],
         subject=document["subject"],
-        host=attachment.get("host", ""),
+        host=document["host"],
         state=document["state"],
         score=float(document["score"]),
         simulated=bool(document["simulated"]),
         verdict_ns=int(document["created_ns"]),
-        decided_ns=int(document.get("proposed_wall_ns", 0)),
-        effect=str(document.get("effect", "")),
+        decided_ns=int(document["proposed_wall_ns"]),
+        effect=document["effect"],
         fences=tuple(
-            Fence(
-                one["kind"],
-                tuple(Leg(leg["device"], int(leg["verified_ns"])) for leg in one["legs"]),
-            )
-            for one in document["fences"]
+            Fence(one["kind"], tuple(Leg(leg["slot"]["device"], int(leg["verified_ns"])) for leg in one["legs"]))
+            for one in document["plan"]
         ),
         evidence=tuple(document["evidence"]),
         reasons=tuple(reason["text"] for reason in document["reasons"] if not reason["allows"]),
