@@ -3,11 +3,12 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_interface
 from types import MappingProxyType
 
 from deploy.lab.shell import Call, Result, lines_of, refuse
 
-OBJECTS = ("address", "route", "rule", "neighbor", "neighbour", "link", "maddress", "netns")
+OBJECTS = ("address", "route", "neighbor", "neighbour", "link")
 BROADCAST = "ff:ff:ff:ff:ff:ff"
 GARBAGE = 255  # exit status of a command line that iproute2 cannot read
 
@@ -193,6 +194,24 @@ class IpRoute:
                 lines += [f"    {family} {address} scope global{end}", "       valid_lft forever preferred_lft forever"]
         return Result(lines_of(lines))
 
+    def _route(self, _: Call, args: list[str], options: _Options) -> Result:
+        """List the connected networks; whatever else one may ask of routes is not emulated."""
+        if args and not any(word.startswith(args[0]) for word in ("show", "list", "lst")):
+            return refuse(f'Command "{args[0]}" is unknown, try "ip route help".', GARBAGE)
+        routes = [
+            (ip_interface(address), link.name)
+            for link in self.links.values()
+            for address in link.addresses
+            if link.up and not link.loopback and (":" in address) == (options.family == 6)
+        ]
+        return Result(
+            lines_of(
+                f"{own.network} dev {name} proto kernel "
+                + (f"scope link src {own.ip} " if own.version == 4 else "metric 256 pref medium")
+                for own, name in routes
+            )
+        )
+
 
 def _is(entry: Neighbour, rest: list[str]) -> bool:
     wanted = [word for word in rest if word not in ("to", "nud", "all")]
@@ -293,6 +312,7 @@ _HANDLERS: Mapping[str, Callable[[IpRoute, Call, list[str], _Options], Result]] 
     {
         "link": IpRoute._link,
         "address": IpRoute._address,
+        "route": IpRoute._route,
         "neighbor": IpRoute._neighbour,
         "neighbour": IpRoute._neighbour,
     }

@@ -207,9 +207,9 @@ def test_check_only_changes_nothing(firewall):
 
 def test_piped_and_read_from_a_file(firewall):
     say(firewall, "printf 'add table inet own\\n' | nft -f -")
-    say(firewall, "echo 'add table inet second' > /tmp/x.nft; nft -f /tmp/x.nft")
+    say(firewall, "echo 'add table inet second' > /root/x.nft; nft -f /root/x.nft")
     assert say(firewall, "nft list tables") == "table inet filter\ntable inet own\ntable inet second\n"
-    assert "Could not open file" in say(firewall, "nft -f /tmp/missing")
+    assert "Could not open file" in say(firewall, "nft -f /root/missing")
 
 
 def test_words_of_the_language_cannot_be_names(firewall):
@@ -274,3 +274,10 @@ def test_other_user_than_root_may_not(firewall):
 def test_provider_ruleset_is_there_from_the_start(firewall):
     assert "\t\tct state established,related accept" in firewall.configuration()
     assert say(firewall, "cat /etc/nftables.conf | head -n 1") == "#!/usr/sbin/nft -f\n"
+
+
+def test_connected_networks_are_routes_while_their_link_is_up(firewall):
+    assert say(firewall, "ip route") == "10.0.0.0/24 dev eth1 proto kernel scope link src 10.0.0.1 \n"
+    assert say(firewall, "ip -6 route show") == "2001:db8::/64 dev eth1 proto kernel metric 256 pref medium\n"
+    say(firewall, "ip link set eth1 down")
+    assert say(firewall, "ip route") == ""

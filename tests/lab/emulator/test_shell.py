@@ -133,7 +133,13 @@ def test_semicolon_in_a_chain_must_be_escaped(shell):
 def test_program_knows_whether_it_writes_to_a_terminal(shell):
     tool = Tool()
     shell._machine.programs["ovs-ofctl"] = tool.run
-    for line in ("ovs-ofctl a", "ovs-ofctl b | cat", "ovs-ofctl c > /tmp/x", "echo $(ovs-ofctl d)", "ovs-ofctl e 2>&1"):
+    for line in (
+        "ovs-ofctl a",
+        "ovs-ofctl b | cat",
+        "ovs-ofctl c > /root/x",
+        "echo $(ovs-ofctl d)",
+        "ovs-ofctl e 2>&1",
+    ):
         shell.line(line, now=0.0)
     shell.run("ovs-ofctl f", now=0.0)
     assert {call.args[0]: call.terminal for call in tool.calls} == {
@@ -161,8 +167,8 @@ def test_skipped_part_of_a_list_is_not_run(shell):
 
 
 def test_files_are_written_and_appended(shell):
-    assert say(shell, "echo a > /tmp/f; echo b >> /tmp/f; cat /tmp/f < /dev/null") == "a\nb\n"
-    assert say(shell, "cat < /tmp/missing") == "-bash: /tmp/missing: No such file or directory\n"
+    assert say(shell, "echo a > /root/f; echo b >> /root/f; cat /root/f < /dev/null") == "a\nb\n"
+    assert say(shell, "cat < /root/missing") == "-bash: /root/missing: No such file or directory\n"
 
 
 def test_here_document_with_tabs_and_its_end(shell):
@@ -191,9 +197,9 @@ def test_configuring_line_is_known_as_one(shell):
 
 def test_copy_of_a_machine_is_complete(shell):
     twin = copy.deepcopy(shell)
-    twin.line("echo changed > /tmp/f", now=0.0)
-    assert "/tmp/f" not in shell._machine.files
-    assert say(twin, "cat /tmp/f") == "changed\n"
+    twin.line("echo changed > /root/f", now=0.0)
+    assert "/root/f" not in shell._machine.files
+    assert say(twin, "cat /root/f") == "changed\n"
 
 
 def feed(shell, *lines):
@@ -224,13 +230,13 @@ def test_refusal_of_a_line_within_refuses_the_whole_here_document(shell):
 
 @pytest.mark.parametrize("struck", [0, 1, 2])
 def test_here_document_that_is_only_pretended_changes_nothing(shell, struck):
-    shell.line("echo before > /tmp/f", now=0.0)
+    shell.line("echo before > /root/f", now=0.0)
     replies = []
-    for index, line in enumerate(("cat > /tmp/f <<'EOF'", "after", "EOF")):
+    for index, line in enumerate(("cat > /root/f <<'EOF'", "after", "EOF")):
         replies.append(shell.pretend(line, now=0.0) if index == struck else shell.line(line, now=0.0))
     assert [reply.accepted for reply in replies] == [True, True, True]
-    assert say(shell, "cat /tmp/f") == "before\n"
-    assert say(shell, "echo after > /tmp/f; cat /tmp/f") == "after\n"
+    assert say(shell, "cat /root/f") == "before\n"
+    assert say(shell, "echo after > /root/f; cat /root/f") == "after\n"
 
 
 def test_pretended_line_leaves_the_status_that_it_would_have_left(shell):
