@@ -13,7 +13,7 @@ from controller.domain.errors import ConfigError, LedgerUnavailable
 from controller.ledger import Ledger
 from controller.ledger_tokens import Role, Tokens
 
-CONNECTION_NAME = "connection file"
+CONNECTION_NAME = "local operator"
 
 
 def main(arguments: list[str] | None = None) -> int:

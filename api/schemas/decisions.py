@@ -61,7 +61,7 @@ class DecisionSummary(Out):
     level: LevelName
     score: float
     finding: Finding
-    fences: list[FenceKind]
+    fence_kinds: list[FenceKind]
     devices: list[str]
     created_ns: int = Field(description="event time of the verdict that led to it")
     until_ns: int = Field(description="event time of its end; 0: it waits for a person")
@@ -73,14 +73,6 @@ class DecisionSummary(Out):
     strikes: int
     compromise: bool
     version: int
-
-
-class Slot(Out):
-    """A place on a device, read and set as one."""
-
-    device: str
-    kind: SlotKind
-    name: str
 
 
 class Entry(Out):
@@ -116,7 +108,9 @@ class Change(Out):
 class LegOut(Out):
     """One device's part of a fence and what became of it."""
 
-    slot: Slot
+    device: str
+    slot: SlotKind
+    name: str = Field(description="the interface; of a firewall its rule set")
     state: LegState
     change: Change | None
     recorded_ns: int
@@ -217,7 +211,7 @@ class DecisionDetail(DecisionSummary):
     """Everything about a decision."""
 
     attachment: AttachmentOut
-    plan: list[FenceOut]
+    fences: list[FenceOut]
     evidence: Listed[EvidenceOut]
     reasons: Listed[ReasonOut]
     rates: RatesOut
