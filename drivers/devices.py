@@ -6,11 +6,12 @@ from pathlib import Path
 
 from controller.domain.errors import UnknownSubject
 from controller.domain.estate import Device, Estate
+from drivers.conversation import Session, SshSession
 from drivers.dialect import Dialect
 from drivers.driver import NetworkDriver
 from drivers.loading import dialect_of, options_of
 from drivers.rehearsal import Rehearsal
-from drivers.session import Login, Session, SshSession
+from drivers.session import Login
 
 
 class Devices:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 from controller.domain.errors import BadInput, ForeignState, Unreadable, Unsupported
 from controller.domain.fence import Change, Counters, Held, Slot, SlotKind, SlotState, Transcript
+from drivers.conversation import Query, Session
 from drivers.dialect import Dialect
 from drivers.difference import both_ways, foreign_in_the_way, unsupported
 from drivers.items import state_of
 from drivers.loading import interface_name
 from drivers.read import Answers, Reading, read_slot, totals
 from drivers.render import Place, fill, tag_of
-from drivers.session import Query, Session
 
 _FIREWALL = "cordon"
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from controller.domain.errors import Rehearsed
 from controller.domain.fence import Transcript
-from drivers.session import Query, Session
+from drivers.conversation import Query, Session
 
 
 class Rehearsal:

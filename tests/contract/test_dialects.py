@@ -35,10 +35,11 @@ from deploy.lab.control import Emulators
 from deploy.lab.device import DevicePlan, PortPlan
 from deploy.lab.emulators import PLATFORMS
 from deploy.lab.faults import Fault, Kind
+from drivers.conversation import SshSession
 from drivers.devices import Devices
 from drivers.driver import NetworkDriver
 from drivers.loading import dialect_of, platforms
-from drivers.session import Login, SshSession
+from drivers.session import Login
 
 ROOT = Path(__file__).parents[2]
 PASSWORD = "lab-password"  # of devices that exist for the length of a test
@@ -162,6 +163,7 @@ class Lab:
         self.directory = json.loads((run / "devices.json").read_text())
         self.control = Emulators(run / "control.sock")
         self.network = self.devices()
+        self.rehearsing = self.devices(rehearse=True)
 
     def devices(self, *, known_hosts: Path | None = None, rehearse: bool = False) -> Devices:
         devices = tuple(
@@ -214,6 +216,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
             made = Lab(run)
             yield made
             made.network.close()
+            made.rehearsing.close()
             made.control.close()
         finally:
             process.terminate()
@@ -350,8 +353,7 @@ def test_what_somebody_else_put_there_is_refused_and_left_alone(lab: Lab, platfo
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_rehearsal_plans_the_same_lines_and_sends_none(lab: Lab, case: Case) -> None:
     _, change = planned(lab.device(case), case)
-    network = lab.devices(rehearse=True)
-    device = network.device(case.slot.device)
+    device = lab.rehearsing.device(case.slot.device)
     before = lab.control.counters()
     _, rehearsed = planned(device, case)
     assert rehearsed == change
@@ -359,7 +361,6 @@ def test_rehearsal_plans_the_same_lines_and_sends_none(lab: Lab, case: Case) -> 
         device.push(rehearsed.apply)
     after = lab.control.counters()
     assert after[case.slot.device]["config_lines"] == before[case.slot.device]["config_lines"]
-    network.close()
 
 
 @pytest.mark.parametrize("platform", PORTS)

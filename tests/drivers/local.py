@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from controller.domain.errors import CommandRefused
 from controller.domain.fence import Transcript
-from drivers.session import Query
+from drivers.conversation import Query
 
 
 class LocalShell:
