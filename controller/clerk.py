@@ -14,7 +14,7 @@ POLICY = "cordon/policy"
 
 
 class EventTime:
-    """How far event time has come, as told by heartbeats and verdicts. Never goes back; shared by threads.
+    """How far event time has come, as told by heartbeats and verdicts; what was heard never goes back. Thread-safe.
 
     While the streams are heard, the time is theirs alone. When they fall silent, `now_ns` goes on at the pace of
     a monotonic clock if one was given (a live network, whose fences have to end), else it stands (a replay).

@@ -82,8 +82,10 @@ class Enforcer:
         lost = [one for one in surveys if not one.change.is_noop]
         if not lost:
             return decision
-        names = ", ".join(f"{one.slot} ({', '.join(one.change.have.differs(one.change.want))})" for one in lost)
-        decision = self._clerk.move(decision, By.REPAIR, why=f"gone from {names}: carried out again")
+        names = ", ".join(
+            f"{one.slot} ({', '.join(one.change.have.differs(one.change.want)) or 'timer'})" for one in lost
+        )
+        decision = self._clerk.move(decision, By.REPAIR, why=f"not as it should be: {names}; carried out again")
         return self._apply(decision, surveys)
 
     def release(self, decision_id: str) -> Decision:

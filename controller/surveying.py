@@ -1,5 +1,6 @@
 """Looking at slots before and after: what stands there, what shall, and the lines between."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from controller.clerk import Clerk, holding
@@ -76,7 +77,7 @@ class Surveyor:
         aimed = aim(
             kept if kept is not None else held.state, held.state, left=left, live=[*theirs, *(own if keep else ())]
         )
-        want = replace(aimed.want, expires_s=self._timer_s(decision))
+        want = replace(aimed.want, expires_s=self._timer_s([*others, *([decision] if keep else [])]))
         return Survey(
             slot=slot,
             device=device,
@@ -86,12 +87,16 @@ class Surveyor:
             edited=aimed.edited if left else (),
         )
 
-    def _timer_s(self, decision: Decision) -> int | None:
-        """How long a device that ends entries by itself may keep them; None where a person ends the decision."""
-        if not decision.until_ns:
+    def _timer_s(self, standing: Sequence[Decision]) -> int | None:
+        """How long a device that ends entries by itself may keep those of a slot.
+
+        As long as the last of the decisions on it; None where a person ends one of them. The ledger ends the others.
+        """
+        ends = [one.until_ns for one in standing]
+        if not ends or not all(ends):
             return None
-        left_s = (decision.until_ns - max(self._clerk.time.now_ns(), decision.created_ns)) / 1e9
-        return int(max(left_s, 0.0) + self._fences.device_margin_s)
+        now_ns = max(self._clerk.time.now_ns(), *(one.created_ns for one in standing))
+        return int(max((max(ends) - now_ns) / 1e9, 0.0) + self._fences.device_margin_s)
 
 
 def devices_of(decision: Decision) -> tuple[str, ...]:

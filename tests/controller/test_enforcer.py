@@ -369,9 +369,28 @@ def test_entries_may_stay_on_the_device_until_the_end_and_a_margin(town: World) 
     House(town, rules_=rules(fences=Fences(ttl_s=100.0, device_margin_s=50.0))).fenced(verdict())
     assert timers[0] is not None
     assert 149 <= timers[0] <= 150
+
+
+def test_on_a_slot_of_several_decisions_the_device_may_keep_entries_until_the_last_ends(town: World) -> None:
+    timers: list[int | None] = []
+    device = town.devices["sw1"]
+    plan = device.plan
+    device.plan = lambda want, have: (timers.append(want.expires_s), plan(want, have))[1]  # type: ignore[method-assign]  # listens
     house = House(town)
-    house.fenced(verdict("198.18.1.8", evidence_=(evidence(compromise=True),)))
-    assert timers[-1] is None
+    first = house.fenced(verdict("198.18.1.7"))
+    house.later(600.0)
+    house.fenced(verdict("198.18.1.8", at_ns=house.time.now_ns()))
+    house.enforcer.repair(first.id)
+    assert timers == [3900, 3900, 3900]
+    house.fenced(
+        verdict(
+            "198.18.1.9",
+            at_ns=house.time.now_ns() + 1,
+            evidence_=(evidence(at_ns=house.time.now_ns(), compromise=True),),
+        )
+    )
+    house.enforcer.repair(first.id)
+    assert timers[3:] == [None, None]
 
 
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["first freed first", "second freed first"])
