@@ -14,10 +14,16 @@ from streams.places import Charge, Charged, Owner, Places
 from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col, Rows, Vantage
 
 MAIL_PORTS = (25, 465, 587)
-REFLECTORS = (17, 19, 53, 69, 111, 123, 137, 161, 389, 427, 520, 1900, 3283, 3702, 5353, 5683, 10001, 11211, 37810)
+LOGIN_PORTS = (21, 22, 23, 2222, 2323, 3389, 5900, 5901, 5902, 5903)
+"""FTP, SSH, telnet, RDP and VNC: where passwords are guessed."""
+REFLECTORS = (
+    17, 19, 53, 69, 111, 123, 137, 161, 389, 427, 500, 520, 1194, 1434, 1900, 3283, 3478, 3702, 4500, 5060, 5353, 5683,
+    10001, 11211, 27015, 32414, 37020, 37810, 47808,
+)  # fmt: skip
 """UDP services known to be abused for reflection (US-CERT TA14-017A and later advisories)."""
 
 _SMALL = 100
+_BARE, _FEW = 64, 3  # octets of a TCP packet without data, and packets of a flow that gets nowhere
 _ANSWER_FLAGS = (0x12, 0x04, 0x14, 0x16)  # SYN-ACK, RST, RST-ACK, and SYN-ACK taken back
 _ICMP_ANSWERS = (0, 3, 11)  # echo reply, unreachable, time exceeded (RFC 792)
 _ICMP6_ANSWERS = (1, 3, 129)  # unreachable, time exceeded, echo reply (RFC 4443)
@@ -228,12 +234,19 @@ def _counts(flows: Columns, looped: NDArray[np.bool_], wanted: NDArray[np.bool_]
     small = flows.bytes < flows.packets * _SMALL
     size_known = flows.packets > 0
     asked = (flows.protocol == ICMP) & (flows.icmp_type == 8) | (flows.protocol == ICMP6) & (flows.icmp_type == 128)
+    served = udp & (flows.src_port > 0) & ((flows.src_port < 1024) | np.isin(flows.src_port, REFLECTORS))
+    served &= flows.src_port != flows.dst_port
     knocks = udp & small & (flows.dst_port > 0) & (flows.dst_port < 1024) & ~np.isin(flows.dst_port, (53, 123, 443))
+    # Exporters that tell no TCP flags: a flow of a few packets without room for data has not got anywhere.
+    mute = tcp & (flags == 0) & (flows.packets <= _FEW) & (flows.bytes <= flows.packets * _BARE)
+    login = tcp & np.isin(flows.dst_port, LOGIN_PORTS) & ((((flags & 0x02) > 0) & (flags != 0x12)) | (flags == 0))
     refused = echo & (
         (flows.protocol == ICMP) & np.isin(flows.icmp_type, _ICMP_ANSWERS)
         | (flows.protocol == ICMP6) & np.isin(flows.icmp_type, _ICMP6_ANSWERS)
     )
     turned = tcp & np.isin(flags, _ANSWER_FLAGS)
+    reset = tcp & ((flags & 0x04) > 0)
+    lost = refused & (flows.icmp_type != np.where(flows.protocol == ICMP, 0, 129))
     answers = turned | refused | (udp & (flows.src_port == 53))
     mail = tcp & np.isin(flows.dst_port, MAIL_PORTS)
     odd = ~np.isin(flows.protocol, tuple(TAME)) & ~flows.fragment & (flows.protocol != FRAGMENT6)
@@ -249,7 +262,7 @@ def _counts(flows: Columns, looped: NDArray[np.bool_], wanted: NDArray[np.bool_]
         Col.MALFORMED: where(flows.malformed, packets),
         Col.ODD: where(odd, packets),
         Col.SYN_ONLY: where(syn, packets),
-        Col.PROBES: where(syn | asked | knocks, packets),
+        Col.PROBES: where(syn | asked | mute | (knocks & ~served), packets),
         Col.SMALL: where(small & size_known, packets),
         Col.MAIL: where(mail, sessions),
         Col.REFLECTED: where(udp & np.isin(flows.src_port, REFLECTORS), octets),
@@ -261,9 +274,12 @@ def _counts(flows: Columns, looped: NDArray[np.bool_], wanted: NDArray[np.bool_]
         Col.EXPECTED_PACKETS: where(wanted, packets),
         Col.SAMPLES: flows.packets,
         Col.VARIANCE: variance,
+        Col.REPLIES: where(answers | served, packets),
+        Col.LOGINS: where(login, sessions),
         Col.BYTES_IN: octets,
         Col.PACKETS_IN: packets,
         Col.ANSWERS_IN: where(turned | refused, packets),
+        Col.TALK_IN: where(~(lost | reset), packets),
     }
 
 

@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from controller.domain.rulebook import Detectors
 from streams.baseline import QUANTITIES, Shape, hour_of_week
 from streams.detect.spoofed_source import FEW
-from streams.reading import Bools, Floats, Reading
+from streams.habits import HABITS
+from streams.reading import CONFIDENCE, Bools, Floats, Reading
 from streams.rows import IN, OUT, Col, Flag, Vantage
 from streams.sensors import Sensors
 from streams.subjects import ROLES, Subjects
 from streams.windows import MILLI, Ints, Views
 
-CONFIDENCE = 1.96
 _ENOUGH = 30.0
 _CLASSES = (Col.FRAGMENTS, Col.MALFORMED, Col.ODD, Col.MAIL, Col.SYN_ONLY, Col.PROBES)
 
@@ -59,6 +59,7 @@ class Gate:
             one.spoofed_source.packets_per_s * FEW,
             one.attribution.floor_packets_per_s,
         )
+        self._one_sided, self._logins = one.one_sided.packets, one.login_burst.sessions
         self._figures = np.array(
             [
                 bits / 8,
@@ -70,6 +71,14 @@ class Gate:
         )
 
     _COLUMNS = np.array([Col.BYTES, Col.PACKETS, Col.MAIL, Col.BYTES_IN, Col.PACKETS_IN], np.int64)
+
+    def persistent(self, subjects: Subjects, slots: Ints, tick: int) -> Ints:
+        """Those of these slots that are worth a look for what they did over minutes."""
+        habit = subjects.habits.now(slots, tick)
+        sides = habit[:, HABITS.index(Col.PROBES)] + habit[:, HABITS.index(Col.REPLIES)]
+        logins = habit[:, HABITS.index(Col.LOGINS)]
+        chosen: Ints = slots[(2 * sides >= self._one_sided) | (2 * logins >= self._logins)]
+        return chosen
 
     def passed(self, views: Views, active: Ints) -> Ints:
         """Slots of the subjects that are loud enough to be looked at."""
@@ -124,6 +133,7 @@ def look(
         attachment=subjects.attachment[slots],
         spoofed=(flags & Flag.SPOOFED) > 0,
         mail_server=subjects.mail_server[slots],
+        habit=subjects.habits.now(slots, tick),
     )
     witness = sensors.ranks()[views.exporter[active]]
     return Look(reading, _loudest(rate[:, Col.PACKETS], witness, active, place, len(slots)), active, place, counts)

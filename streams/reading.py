@@ -5,10 +5,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.habits import HABITS
 from streams.rows import Col
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
+
+CONFIDENCE = 1.96
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class Reading:
     attachment: Bools
     spoofed: Bools
     mail_server: Bools
+    habit: Floats  # n × HABITS: what it did over minutes, fading
 
     def __len__(self) -> int:
         return len(self.slots)
@@ -69,6 +73,16 @@ class Reading:
         total = self.rate[:, Col.PACKETS]
         back = np.maximum(self.rate[:, Col.PACKETS_IN] - self.rate[:, Col.ANSWERS_IN], 0.0)
         return np.clip(np.divide(4.0 * back, total, out=np.zeros_like(total), where=total > 0), 0.0, 1.0)
+
+    def lately(self, column: Col) -> Floats:
+        """A column of HABITS: so many over the last minutes."""
+        return self.habit[:, HABITS.index(column)]
+
+    def lately_low(self, column: Col) -> Floats:
+        """The same, lower bound. Of a class of packets fewer were sampled, so that its error is larger."""
+        amount, packets = self.lately(column), np.maximum(self.lately(Col.PACKETS), 1e-9)
+        error = CONFIDENCE * np.sqrt(self.lately(Col.VARIANCE) / np.clip(amount / packets, 1e-6, 1.0)) / packets
+        return amount * np.maximum(1.0 - error, 0.0)
 
     def pick(self, chosen: NDArray[np.int64]) -> "Reading":
         """These subjects only."""

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from controller.domain.errors import BadInput
 from streams.keys import WIDTH
 
-VERSION = 1
+VERSION = 2
 SKETCH_BITS = 256
 _COMPRESS_FROM = 20_000
 
@@ -31,7 +31,7 @@ class Col(IntEnum):
     MALFORMED = 4
     ODD = 5  # odd protocols, and frames that are not IP
     SYN_ONLY = 6
-    PROBES = 7  # SYN-only, echo requests, small UDP to service ports
+    PROBES = 7  # SYN-only, echo requests, small UDP to service ports, TCP too small and short to say anything
     SMALL = 8  # packets below 100 octets
     MAIL = 9  # mail sessions begun
     REFLECTED = 10  # octets sent from UDP ports that reflectors answer from
@@ -45,9 +45,12 @@ class Col(IntEnum):
     VARIANCE = 18  # of PACKETS: n·N·(N−1) for n samples of one in N
     PEERS_SPREAD = 19  # distinct peers of flows that last longer than a tick, in thousandths
     PORTS_SPREAD = 20  # distinct ports of such flows; for attachments distinct sources
-    BYTES_IN = 21
-    PACKETS_IN = 22
-    ANSWERS_IN = 23  # SYN-ACK, RST and unreachables that came in: nobody talks with the subject
+    REPLIES = 21  # ANSWERS, and UDP from a service's port
+    LOGINS = 22  # sessions begun at ports where people log in
+    BYTES_IN = 23
+    PACKETS_IN = 24
+    ANSWERS_IN = 25  # SYN-ACK, RST and unreachables that came in: nobody talks with the subject
+    TALK_IN = 26  # all but RST and unreachables: somebody asked, or answered
 
 
 NCOL = len(Col)

@@ -15,18 +15,26 @@ from numpy.typing import NDArray
 
 from controller.domain.errors import BadInput
 from streams.baseline import Baselines, Shape
+from streams.habits import HABITS, Habits
 from streams.rows import NCOL
 from streams.sensors import Sensors
 from streams.standing import Standing
 from streams.subjects import Subjects
 from streams.windows import Ints, Lot, Views
 
-VERSION = 1
+VERSION = 2
 Column = tuple[str, bytes]
 
 _SUBJECT = ("last_tick", "tainted")
 _VIEW = ("vantage", "flags", "interface", "mac", "second", "learned", "sketch")
-_SHAPES = {"mean": (3,), "variance": (3,), "learned": (3,), "sketch": (2, 64), "amounts": (NCOL,)}
+_SHAPES = {
+    "mean": (3,),
+    "variance": (3,),
+    "learned": (3,),
+    "sketch": (2, 64),
+    "amounts": (NCOL,),
+    "habit": (len(HABITS),),
+}
 
 
 class Bucket(msgspec.Struct, array_like=True):
@@ -146,7 +154,8 @@ class _Gathered:
             [subjects.key[slot] for slot in slots.tolist()],
             names,
             {name: _packed(getattr(subjects, name)[slots]) for name in _SUBJECT}
-            | {name: _packed(getattr(subjects.baselines, name)[slots]) for name in Baselines.COLUMNS},
+            | {name: _packed(getattr(subjects.baselines, name)[slots]) for name in Baselines.COLUMNS}
+            | {name: _packed(getattr(subjects.habits, name)[slots]) for name in Habits.COLUMNS},
             {index: standings[slot] for index, slot in enumerate(slots.tolist()) if slot in standings},
             {"of": _packed(of), "exporter": _packed(exporter)}
             | {name: _packed(getattr(self._views, name)[views]) for name in _VIEW},
@@ -271,6 +280,8 @@ def _restore(
         getattr(subjects, name)[slots] = _unpacked(name, state.subjects[name])
     for name in Baselines.COLUMNS:
         getattr(subjects.baselines, name)[slots] = _unpacked(name, state.subjects[name])
+    for name in Habits.COLUMNS:
+        getattr(subjects.habits, name)[slots] = _unpacked(name, state.subjects[name])
     standings |= {int(slots[place]): standing for place, standing in state.standings.items()}
     columns = {name: _unpacked(name, column) for name, column in state.views.items()}
     numbers = np.array([sensors.number(name) for name in state.names], np.int64)

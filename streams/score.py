@@ -18,6 +18,7 @@ from controller.domain.wire import DecisionNote
 from streams import keys, saved
 from streams.baseline import Shape, empty_shape, hour_of_week
 from streams.detecting import Detecting
+from streams.habits import HABITS
 from streams.looking import Gate, Look, admitted, look
 from streams.pending import Pending, Tick
 from streams.rows import Col, Rows, Symptom
@@ -63,7 +64,12 @@ class Scorer:
         scoring = self._rules.scoring
         self._pending = Pending()
         self._sensors = Sensors(tick_ms=scoring.tick_ms, silent_after_s=scoring.silent_after_s)
-        self._subjects = Subjects(self._estate, self._sensors, buckets=scoring.buckets)
+        self._subjects = Subjects(
+            self._estate,
+            self._sensors,
+            buckets=scoring.buckets,
+            habit_half_life=scoring.habit_half_life_s * 1000 / scoring.tick_ms,
+        )
         self._views = Views(scoring.tick_ms)
         self._suffering = Suffering(self._estate, self._rules)
         self._speaker = Speaker(self._rules, self._subjects, self._sensors, self._views)
@@ -160,13 +166,26 @@ class Scorer:
         views = self._views.find(slots, numbers[rows.exporter], rows.vantage.astype(np.int64))
         window_end = (tick // self._window_ticks + 1) * self._window_ticks
         self._views.add(tick, rows, views, window_end=window_end)
+        self._remember(tick, rows, views)
         self._dirty |= set(np.unique(self._subjects.bucket[slots]).tolist())
+
+    def _remember(self, tick: int, rows: Rows, views: Ints) -> None:
+        """Add what a tick brought to what its subjects did of late; of several exporters the largest count."""
+        unique, view = np.unique(views, return_inverse=True)
+        counts = np.zeros((len(unique), len(HABITS)), np.int64)
+        np.add.at(counts, view, rows.counts[:, HABITS])
+        says = admitted(self._views, unique, self._subjects, self._sensors.heard(tick))
+        counts[~says, : HABITS.index(Col.TALK_IN)] = 0
+        order = np.argsort(self._views.slot[unique], kind="stable")
+        slots, starts = np.unique(self._views.slot[unique[order]], return_index=True)
+        self._subjects.habits.add(slots, np.maximum.reduceat(counts[order], starts, axis=0), tick)
 
     def _look(self, tick: int) -> Look | None:
         """Read who is loud enough to matter, and whom something is said about; everybody while a device suffers."""
         chosen = self._views.active()
         if len(chosen) and not self._suffering.busy:
             slots = np.union1d(self._gate.passed(self._views, chosen), self._speaker.slots())
+            slots = np.union1d(slots, self._gate.persistent(self._subjects, np.unique(self._views.slot[chosen]), tick))
             chosen = chosen[np.isin(self._views.slot[chosen], slots)]
         return look(
             self._views,

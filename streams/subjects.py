@@ -6,6 +6,7 @@ from numpy.typing import NDArray
 from controller.domain.address import Address, AttachmentKey, HostKey, Port, SubjectKey
 from controller.domain.estate import GATEWAYS, Estate, Host, HostRole
 from streams.baseline import Baselines, Ints
+from streams.habits import Habits
 from streams.keys import ATTACHMENT, bucket_of, scope_digest, subject_of_key
 from streams.sensors import Sensors
 
@@ -15,7 +16,7 @@ _HOMES = 4
 class Subjects:
     """Columnar, by slot. A slot is found by key; a forgotten subject's slot is used again."""
 
-    def __init__(self, estate: Estate, sensors: Sensors, *, buckets: int) -> None:
+    def __init__(self, estate: Estate, sensors: Sensors, *, buckets: int, habit_half_life: float) -> None:
         self._estate, self._sensors, self._buckets = estate, sensors, buckets
         self._scopes = {scope_digest(source.scope): source.scope for source in estate.site.sources if source.scope}
         self._free: list[int] = []
@@ -23,6 +24,7 @@ class Subjects:
         self.key: list[bytes] = []
         self.host: list[Host | None] = []
         self.baselines = Baselines()
+        self.habits = Habits(habit_half_life)
         self.bucket = np.zeros(0, np.int64)
         self.attachment = np.zeros(0, np.bool_)
         self.mail_server = np.zeros(0, np.bool_)
@@ -69,6 +71,7 @@ class Subjects:
         del self.index[self.key[slot]]
         self.key[slot], self.host[slot] = b"", None
         self.baselines.clear(slot)
+        self.habits.clear(slot)
         self._free.append(slot)
 
     def _made(self, key: bytes) -> int:
@@ -98,6 +101,7 @@ class Subjects:
             new[: len(old)] = old
             setattr(self, name, new)
         self.baselines.grow(room)
+        self.habits.grow(room)
 
     def _host(self, subject: SubjectKey) -> Host | None:
         if isinstance(subject, HostKey):

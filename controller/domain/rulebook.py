@@ -23,6 +23,7 @@ class Scoring:
     baseline_memory: int = 400  # windows until an old value has faded to 1/e
     baseline_min_age_s: float = 14_400.0  # event time over which a host must have been heard before its ratio counts
     checkpoint_s: float = 5.0
+    habit_half_life_s: float = 120.0  # how fast what a host did over minutes fades: logins, knocks, replies
     silent_after_s: float = 15.0  # an exporter heard before is silent after so long
     stamp_trust_s: float = 172_800.0  # a receipt stamp so much older than the broker's own is void
     max_hosts: int = 1_000_000  # the longest idle are forgotten first
@@ -102,6 +103,28 @@ class MailBurst:
 
 
 @dataclass(frozen=True, slots=True)
+class OneSided:
+    """Replies that nobody asked for and knocks that nobody answers, over minutes.
+
+    Where only one direction is exported every busy server looks like this: by itself it is no reason to act.
+    """
+
+    weight: float = 0.35
+    half_life_s: float = 60.0
+    packets: float = 1_000_000.0  # of late (scoring.habit_half_life_s)
+    share: float = 0.5  # of all that the host sent
+
+
+@dataclass(frozen=True, slots=True)
+class LoginBurst:
+    """Sessions begun where people log in, over minutes: guessing passwords, at one place or at many."""
+
+    weight: float = 0.7
+    half_life_s: float = 60.0
+    sessions: float = 1_000.0  # of late (scoring.habit_half_life_s)
+
+
+@dataclass(frozen=True, slots=True)
 class LogRule:
     """Evidence from logs: weight of one line, and how many of the same kind make it whole."""
 
@@ -141,6 +164,8 @@ class Detectors:
     malformed: PacketClass = PacketClass(packets_per_s=500.0, share=0.05)
     odd_protocol: PacketClass = PacketClass(packets_per_s=1_000.0)
     scan: Scan = Scan()
+    one_sided: OneSided = OneSided()
+    login_burst: LoginBurst = LoginBurst()
     mail_burst: MailBurst = MailBurst()
     spoofed_source: Spoofed = Spoofed()
     firewall_report: LogRule = LogRule(weight=0.5, full_at=20.0)
