@@ -16,6 +16,7 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
@@ -131,6 +132,13 @@ def run_clock(where: Where) -> None:
             stop.wait((mark + tick_ns + late_ns - now) / 1e9)
 
 
+class Marks(StrEnum):
+    """Who writes clock marks."""
+
+    WALL = "wall"  # we do: the wall clock less the lateness
+    NONE = "none"  # somebody else
+
+
 @dataclass(frozen=True, slots=True)
 class Sent:
     """What `send` did."""
@@ -141,25 +149,20 @@ class Sent:
     why: str = ""
 
 
-def send(where: Where, *, file: Path, topic: str, marks: str, follow: bool) -> Sent:
-    """Publish the lines of a file as frames of many records, with clock marks.
+def send(where: Where, *, file: Path, topic: str, marks: Marks, follow: bool) -> Sent:
+    """Publish the lines of a file as frames of many records, and clock marks with them unless others write those.
 
-    `marks`: "wall" writes the wall clock less the lateness, "records" the latest receipt stamp of what was sent (and
-    closes the last tick in the end), "none" leaves the marks to others.
+    This is live input, dated by its receipt stamps or by the moment it is sent. What is days old is for `replay`.
     """
-    from streams.activity import Combiner
-
     settings, way = where.settings(), where.access()
-    sources = {source.topic: source for source in settings.estate.site.sources}
+    sources = [source.topic for source in settings.estate.site.sources]
     if topic not in sources:
         raise ConfigError(file=str(where.site), key="sources.topic", expected=" or ".join(sources), got=repr(topic))
     rules = settings.rules.scoring
-    combiner = Combiner(settings.estate, settings.rules, partitions=1)
     stop = _on_signals() if follow else threading.Event()
     source = opened(file)
     lines = Lines(source)
     records = count = 0
-    event_ns = 0
     with Publisher(way, where.topics(settings, way)) as publisher:
         while not stop.is_set():
             read = lines.read()
@@ -167,13 +170,9 @@ def send(where: Where, *, file: Path, topic: str, marks: str, follow: bool) -> S
             for frame in frames(read + lines.rest() if done else read):
                 publisher.send(topic, frame, partition=count % publisher.partitions(topic))
                 records, count = records + frame.count(b"\n") + 1, count + 1
-                if marks == "records":
-                    now = time.time_ns()  # noqa: TID251 - the composition root reads the clock
-                    event_ns = max(event_ns, combiner.frame(frame, source=sources[topic], kafka_ns=now).latest_ns)
-            if marks == "wall":
-                event_ns = time.time_ns() - round(rules.lateness_ms * 1e6)  # noqa: TID251 - as above
-            if marks != "none" and event_ns:
-                publisher.mark(sources, event_ns + (round(rules.tick_ms * 1e6) if done else 0))
+            if marks is Marks.WALL:
+                now = time.time_ns()  # noqa: TID251 - the composition root reads the clock
+                publisher.mark(sources, now - round(rules.lateness_ms * 1e6))
             if done:
                 break
             if lines.ended:

@@ -37,6 +37,9 @@ FRAMES_AHEAD = 32
 POLL = 1000
 """Messages handed over at once by the consumer's thread, out of what it fetched."""
 
+LEAVING_S = 5.0
+"""Time for a last checkpoint, and for saying good-bye. Both can be done without."""
+
 FETCH = 2 * 1024 * 1024
 """Bytes fetched at once of a partition; a single larger message is still delivered."""
 
@@ -60,6 +63,7 @@ class Worker:
         self._shift: Shift | None = None
         self._leaving = False
         self._tasks: list[asyncio.Task[None]] = []
+        self._beats: list[asyncio.Future[Any]] = []  # on their way
         self._watched: dict[str, wire.DecisionNote] = {}
 
     async def guard(self, act: Callable[[], Awaitable[None]]) -> None:
@@ -167,9 +171,10 @@ class Worker:
             self._shift.watch(note)
 
     async def beat(self) -> None:
-        """Say once how this worker is."""
+        """Say once how this worker is. Raises what became of an earlier word that the broker did not take."""
+        said = [sent for sent in self._beats if not (sent.done() and sent.result())]
         value = wire.heartbeat_json(self.heartbeat())
-        await self._crew.producer.post(wire.HEALTH, 0, value, self._crew.worker.encode())
+        self._beats = [*said, await self._crew.producer.post(wire.HEALTH, 0, value, self._crew.worker.encode())]
 
     def heartbeat(self) -> Heartbeat:
         """How this worker is; counts are those of its own partitions."""
@@ -206,17 +211,18 @@ class Worker:
         self._leaving = True
         try:
             if shift is not None:
-                await shift.checkpoint()
-                await shift.note_positions()
-                await shift.end()
+                async with asyncio.timeout(LEAVING_S):
+                    await shift.checkpoint()
+                    await shift.note_positions()
         finally:
+            if shift is not None:
+                await shift.abandon()
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._tasks:
-                await self._decisions.stop()
-                await self._crew.positions.stop()
-                await self._crew.producer.stop()
+                clients = (self._decisions, self._crew.positions, self._crew.producer)
+                await asyncio.wait([asyncio.ensure_future(client.stop()) for client in clients], timeout=LEAVING_S)
 
 
 def make_app(plan: Plan) -> faust.App:

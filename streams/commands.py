@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from controller.domain.errors import BrokerUnavailable, ConfigError
+from controller.domain.errors import BrokerUnavailable
 from streams.broker import CLUSTER, EMBEDDED, Tempo
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="The processes between the wire and the verdicts.")
@@ -73,7 +73,7 @@ def send(
     broker_file: BrokerFile = None,
     embedded: Embedded = False,
     partitions: Partitions = 4,
-    marks: Annotated[str, typer.Option("--marks", help="wall, records (event time of what is sent) or none")] = "wall",
+    marks: Annotated[str, typer.Option("--marks", help="wall, or none where a clock runs already")] = "wall",
     follow: Annotated[bool, typer.Option("--follow", help="go on as the file grows, until SIGTERM")] = False,
 ) -> None:
     """Publish records or log lines from a file, many to a message."""
@@ -81,7 +81,7 @@ def send(
 
     with _said_plainly():
         where = root.Where(site, policy, broker, broker_file, _tempo(embedded=embedded), partitions)
-        sent = root.send(where, file=file, topic=source, marks=marks, follow=follow)
+        sent = root.send(where, file=file, topic=source, marks=root.Marks(marks), follow=follow)
     print(f"{sent.records} records in {sent.frames} messages to {source}")
     if sent.lost:
         print(f"{sent.lost} messages lost: {sent.why}")
@@ -96,6 +96,6 @@ def _tempo(*, embedded: bool) -> Tempo:
 def _said_plainly() -> Iterator[None]:
     try:
         yield
-    except (ConfigError, BrokerUnavailable, OSError) as error:
+    except (BrokerUnavailable, OSError, ValueError) as error:
         typer.echo(f"cordon: {error}", err=True)
-        raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from None
+        raise typer.Exit(2 if isinstance(error, ValueError) else 1) from None

@@ -225,12 +225,16 @@ class Shift:
 
     async def end(self) -> None:
         """Leave: nothing is sent any more, and a checkpoint on its way has arrived."""
+        await self.abandon()
+        async with self._saving:
+            pass
+
+    async def abandon(self) -> None:
+        """Leave without waiting for anything."""
         if self._sending is not None:
             self._sending.cancel()
             with suppress(asyncio.CancelledError):
                 await self._sending
-        async with self._saving:
-            pass
 
 
 async def _send(relay: Relay, crash: Callable[[BaseException], Awaitable[None]]) -> None:

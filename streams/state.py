@@ -4,8 +4,8 @@ Faust's group only deals out partitions. Where to read, and what has been counte
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from typing import cast
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -15,6 +15,9 @@ from controller.domain import wire
 from controller.domain.errors import BrokerUnavailable
 from streams.broker import Access
 from streams.checkpoint import CLAIM, DELTA, FULL, Checkpoint, Fold, pieces
+
+PATIENCE_MS = 20_000
+"""Time for the broker to answer, elections of leaders included; then the worker gives up and is restarted."""
 
 READS = 20
 """Attempts of a second each to read a record that is known to be there."""
@@ -33,7 +36,11 @@ class Producer:
     async def start(self) -> None:
         """Connect; aiokafka's objects can only be made where a loop runs."""
         self._producer = AIOKafkaProducer(
-            **self._access.client(), acks="all", max_batch_size=1_000_000, max_request_size=1_048_576
+            **self._access.client(),
+            acks="all",
+            max_batch_size=1_000_000,
+            max_request_size=1_048_576,
+            request_timeout_ms=PATIENCE_MS,
         )
         await self._producer.start()
 
@@ -74,16 +81,28 @@ class Positions:
 
     async def committed(self, partition: TopicPartition) -> int | None:
         """The offset to read from, or None where nothing was ever committed."""
-        return cast("int | None", await self._consumer.committed(partition))
+        async with _answer(f"position of {partition}"):
+            return cast("int | None", await self._consumer.committed(partition))
 
     async def beginnings(self, partitions: Iterable[TopicPartition]) -> Mapping[TopicPartition, int]:
         """Offsets of the oldest messages that are still there."""
-        return cast("Mapping[TopicPartition, int]", await self._consumer.beginning_offsets(list(partitions)))
+        async with _answer("oldest messages"):
+            return cast("Mapping[TopicPartition, int]", await self._consumer.beginning_offsets(list(partitions)))
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         """Note from where a successor has to read."""
         if offsets:
-            await self._consumer.commit(dict(offsets))
+            async with _answer("commit of positions"):  # aiokafka would try for ever
+                await self._consumer.commit(dict(offsets))
+
+
+@asynccontextmanager
+async def _answer(what: str) -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(PATIENCE_MS / 1000):
+            yield
+    except TimeoutError:
+        raise BrokerUnavailable(f"{what}: no answer in {PATIENCE_MS // 1000} s") from None
 
 
 class StateLog:
