@@ -24,6 +24,8 @@ REFLECTORS = (
 
 _SMALL = 100
 _BARE, _FEW = 64, 3  # octets of a TCP packet without data, and packets of a flow that gets nowhere
+_QUIET = (53, 123, 137, 138, 443)  # services asked in small datagrams all day, NetBIOS by broadcast
+_BY_BROADCAST = (67, 68, 546, 547)  # DHCP is asked by broadcast: the question is not addressed to who answers
 _ANSWER_FLAGS = (0x12, 0x04, 0x14, 0x16)  # SYN-ACK, RST, RST-ACK, and SYN-ACK taken back
 _ICMP_ANSWERS = (0, 3, 11)  # echo reply, unreachable, time exceeded (RFC 792)
 _ICMP6_ANSWERS = (1, 3, 129)  # unreachable, time exceeded, echo reply (RFC 4443)
@@ -235,8 +237,8 @@ def _counts(flows: Columns, looped: NDArray[np.bool_], wanted: NDArray[np.bool_]
     size_known = flows.packets > 0
     asked = (flows.protocol == ICMP) & (flows.icmp_type == 8) | (flows.protocol == ICMP6) & (flows.icmp_type == 128)
     served = udp & (flows.src_port > 0) & ((flows.src_port < 1024) | np.isin(flows.src_port, REFLECTORS))
-    served &= flows.src_port != flows.dst_port
-    knocks = udp & small & (flows.dst_port > 0) & (flows.dst_port < 1024) & ~np.isin(flows.dst_port, (53, 123, 443))
+    served &= (flows.src_port != flows.dst_port) & ~np.isin(flows.src_port, _BY_BROADCAST)
+    knocks = udp & small & (flows.dst_port > 0) & (flows.dst_port < 1024) & ~np.isin(flows.dst_port, _QUIET)
     # Exporters that tell no TCP flags: a flow of a few packets without room for data has not got anywhere.
     mute = tcp & (flags == 0) & (flows.packets <= _FEW) & (flows.bytes <= flows.packets * _BARE)
     login = tcp & np.isin(flows.dst_port, LOGIN_PORTS) & ((((flags & 0x02) > 0) & (flags != 0x12)) | (flags == 0))

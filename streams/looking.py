@@ -59,7 +59,7 @@ class Gate:
             one.spoofed_source.packets_per_s * FEW,
             one.attribution.floor_packets_per_s,
         )
-        self._one_sided, self._logins = one.one_sided.packets, one.login_burst.sessions
+        self._habits = np.array([one.one_sided.replies, one.one_sided.knocks, one.login_burst.sessions])
         self._figures = np.array(
             [
                 bits / 8,
@@ -75,9 +75,8 @@ class Gate:
     def persistent(self, subjects: Subjects, slots: Ints, tick: int) -> Ints:
         """Those of these slots that are worth a look for what they did over minutes."""
         habit = subjects.habits.now(slots, tick)
-        sides = habit[:, HABITS.index(Col.PROBES)] + habit[:, HABITS.index(Col.REPLIES)]
-        logins = habit[:, HABITS.index(Col.LOGINS)]
-        chosen: Ints = slots[(2 * sides >= self._one_sided) | (2 * logins >= self._logins)]
+        columns = [HABITS.index(column) for column in (Col.REPLIES, Col.PROBES, Col.LOGINS)]
+        chosen: Ints = slots[(2 * habit[:, columns] >= self._habits).any(axis=1)]
         return chosen
 
     def passed(self, views: Views, active: Ints) -> Ints:

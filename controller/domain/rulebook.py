@@ -111,7 +111,8 @@ class OneSided:
 
     weight: float = 0.35
     half_life_s: float = 60.0
-    packets: float = 1_000_000.0  # of late (scoring.habit_half_life_s)
+    replies: float = 1_000_000.0  # of late (scoring.habit_half_life_s)
+    knocks: float = 1_000_000.0
     share: float = 0.5  # of all that the host sent
 
 

@@ -17,11 +17,13 @@ def strength(now: Reading, rules: Detectors) -> Floats:
     """Packets of late that have no other side, where they are most of what the subject sent."""
     rule = rules.one_sided
     talk = now.lately(Col.TALK_IN)
-    alone = np.maximum(now.lately_low(Col.REPLIES) - _PER_REQUEST * talk, 0.0)
-    alone += np.maximum(now.lately_low(Col.PROBES) - _PER_ANSWER * talk, 0.0)
+    alone = np.maximum(
+        ramp(now.lately_low(Col.REPLIES) - _PER_REQUEST * talk, rule.replies),
+        ramp(now.lately_low(Col.PROBES) - _PER_ANSWER * talk, rule.knocks),
+    )
     sides = now.lately(Col.REPLIES) + now.lately(Col.PROBES)
     most = sides >= rule.share * now.lately(Col.PACKETS)
-    return np.where(most & ~now.attachment, ramp(alone, rule.packets), 0.0)
+    return np.where(most & ~now.attachment, alone, 0.0)
 
 
 def say(now: Reading, at: int, rules: Detectors) -> tuple[str, dict[str, Fact]]:
