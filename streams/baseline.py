@@ -6,6 +6,7 @@ variance"). In the logarithm a flood of a thousand times weighs as much as a lul
 typical day rather than the worst hour. The hour-of-week shape belongs to the role, as sums of whole numbers.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,6 +19,7 @@ QUANTITIES = 3  # bits, packets, mail sessions, all a second
 HOURS = 168
 _UNIT = float(1 << 20)
 _SHAPE_FROM = 200
+_STEEPEST = 20.0  # of a logarithm: sums of whole numbers below 2^53 stay exact
 _LEAST_WINDOWS = 30
 _HOUR_NS = 3_600_000_000_000
 _EPOCH_HOUR = 72  # 1 January 1970 was a Thursday: hour 72 of a week that begins on Monday
@@ -91,16 +93,22 @@ class Shape:
     total: Ints
     count: Ints
 
-    def learn(self, hour: int, off: Floats) -> None:
-        """Teach what the role's subjects deviated by in a window."""
-        self.total[hour] += int(np.rint(off * _UNIT).astype(np.int64).sum())
-        self.count[hour] += len(off)
-
     def lift(self, hour: int) -> float:
         """Factor on a subject's level in this hour, at least 1: a busy hour excuses, a quiet one accuses nobody."""
         if self.count[hour] < _SHAPE_FROM:
             return 1.0
         return float(np.exp(max(self.total[hour] / _UNIT / self.count[hour], 0.0)))
+
+
+def learn_shapes(shapes: Mapping[int, Shape], roles: Ints, off: Floats, hour: int) -> None:
+    """Teach each role what its subjects deviated by in a window; role -1 is nobody's."""
+    known = roles >= 0
+    units = np.rint(np.clip(off[known], -_STEEPEST, _STEEPEST) * _UNIT)
+    totals = np.bincount(roles[known], weights=units).astype(np.int64)
+    for role, (total, count) in enumerate(zip(totals.tolist(), np.bincount(roles[known]).tolist(), strict=True)):
+        if count:
+            shapes[role].total[hour] += total
+            shapes[role].count[hour] += count
 
 
 def empty_shape() -> Shape:

@@ -83,7 +83,7 @@ class Detecting:
         answered = now.answered
         off = 1.0 - (1.0 - wanted) * (1.0 - answered)
         net = now.without(off)
-        looped = now.share(Col.LOOPED) >= _LOOPED_FROM
+        looped = np.minimum(now.share(Col.LOOPED), now.share(Col.GROUP)) >= _LOOPED_FROM
         for detector in DETECTORS:
             seen = net if detector.volume else now
             strength = detector.strength(seen, rules)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from controller.domain.address import Prefix, packed
 from controller.domain.estate import Expected
-from streams.decode.columns import FRAGMENT6, ICMP, ICMP6, TAME, TCP, UDP, Columns
+from streams.decode.columns import ICMP, ICMP6, TAME, TCP, UDP, Columns
 from streams.keys import ATTACHMENT, hash_words, key_array
 from streams.places import Charge, Charged, Owner, Places
 from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col, Rows, Vantage
@@ -24,9 +24,11 @@ REFLECTORS = (
 
 _SMALL = 100
 _BARE, _FEW = 64, 3  # octets of a TCP packet without data, and packets of a flow that gets nowhere
+_ODD = np.array([protocol not in TAME for protocol in range(256)] + [True], np.bool_)  # the last is not IP: -1
 _QUIET = (53, 123, 137, 138, 443)  # services asked in small datagrams all day, NetBIOS by broadcast
 _BY_BROADCAST = (67, 68, 546, 547)  # DHCP is asked by broadcast: the question is not addressed to who answers
 _ANSWER_FLAGS = (0x12, 0x04, 0x14, 0x16)  # SYN-ACK, RST, RST-ACK, and SYN-ACK taken back
+_TURNED = np.isin(np.arange(64), _ANSWER_FLAGS)
 _ICMP_ANSWERS = (0, 3, 11)  # echo reply, unreachable, time exceeded (RFC 792)
 _ICMP6_ANSWERS = (1, 3, 129)  # unreachable, time exceeded, echo reply (RFC 4443)
 _TOP_PEERS = 3
@@ -65,7 +67,10 @@ class Memory:
 
 @dataclass(slots=True)
 class Entries:
-    """One entry for each record and side that concerns a subject, to be summed into rows."""
+    """One entry for each record and side that concerns a subject, to be summed into rows.
+
+    First those of senders, then those of receivers, then those of sources whose frames came back by other ports.
+    """
 
     record: NDArray[np.int64]
     key: NDArray[np.int64]  # index into `keys`
@@ -74,7 +79,13 @@ class Entries:
     flags: NDArray[np.int64]
     interface: NDArray[np.int64]
     mac: NDArray[np.int64]
-    sends: int  # entries before this one are of senders, the rest of receivers
+    senders: slice
+    receivers: slice
+    echoes: slice
+
+    def side(self, column: Col) -> slice:
+        """Entries that count in a column."""
+        return self.receivers if column >= Col.BYTES_IN else self.senders
 
 
 class Grouping:
@@ -88,12 +99,15 @@ class Grouping:
         """Rows of a frame, and for each record the row that counts it first (-1: it concerns nobody of ours)."""
         owners = [self._memory.owner(self._places, raw, scope) for raw in flows.addresses]
         charges, charge = self._charges(flows, scope)
-        entries = _entries(flows, owners, charges, charge)
+        group = _group(flows, owners)
+        looped = group & np.array([one.stray for one in charges], np.bool_)[charge]
+        entries = _entries(flows, owners, charges, charge, looped)
         counted = np.full(len(flows), -1, np.int64)
         if not len(entries.record):
             return None, counted
-        looped = _looped(flows, owners, charges, charge)
-        columns = _counts(flows, looped, self._wanted(flows, owners))
+        columns = _counts(flows, self._wanted(flows, owners))
+        columns[Col.LOOPED] = np.where(looped, columns[Col.PACKETS], 0)
+        columns[Col.GROUP] = np.where(group, columns[Col.PACKETS], 0)
         rows, row = self._grouped(flows, entries, columns)
         counted[entries.record[::-1]] = row[::-1]
         return rows, counted
@@ -141,12 +155,14 @@ class Grouping:
         count = unique.shape[1]
         key, exporter, vantage, ticks, spans = unique
         counts = np.zeros((count, NCOL), np.int64)
-        senders, receivers = slice(0, entries.sends), slice(entries.sends, None)
+        senders = entries.senders
         for column, values in columns.items():
-            side = receivers if column >= Col.BYTES_IN else senders
+            side = entries.side(column)
             chosen = values[of[side]]
             if chosen.any():
                 counts[:, column] = _summed(row[side], chosen, count)
+        if entries.echoes.start < len(of):
+            counts[:, Col.LOOPED] += _summed(row[entries.echoes], columns[Col.LOOPED][of[entries.echoes]], count)
         first = np.full(count, np.iinfo(np.int64).max)
         np.minimum.at(first, row, flows.receipt_ns[of])
         flags = np.zeros(count, np.int64)
@@ -188,41 +204,50 @@ def _unique_columns(order: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArra
     return found, index.reshape(-1)
 
 
-def _entries(flows: Columns, owners: list[Owner], charges: list[Charge], charge: NDArray[np.int64]) -> Entries:
+def _entries(
+    flows: Columns,
+    owners: list[Owner],
+    charges: list[Charge],
+    charge: NDArray[np.int64],
+    looped: NDArray[np.bool_],
+) -> Entries:
     keys: dict[bytes, int] = {}
     paid = np.array(
         [keys.setdefault(one.key, len(keys)) if one.who is not Charged.NOBODY else -1 for one in charges], np.int64
     )[charge]
-    received = np.array([*(keys.setdefault(one.key, len(keys)) if one.key else -1 for one in owners), -1], np.int64)[
-        flows.dst
-    ]
+    owned = np.array([*(keys.setdefault(one.key, len(keys)) if one.key else -1 for one in owners), -1], np.int64)
+    received, source = owned[flows.dst], owned[flows.src]
     senders, receivers = np.flatnonzero(paid >= 0), np.flatnonzero(received >= 0)
+    echoes = np.flatnonzero(looped & (source >= 0)) if looped.any() else np.zeros(0, np.int64)
+    ends = np.cumsum([len(senders), len(receivers), len(echoes)]).tolist()
 
     def column(name: str, rest: int) -> NDArray[np.int64]:
         values = np.array([getattr(one, name) for one in charges], np.int64)[charge]
-        return np.concatenate([values[senders], np.full(len(receivers), rest, np.int64)])
+        return np.concatenate([values[senders], np.full(len(receivers) + len(echoes), rest, np.int64)])
 
     return Entries(
-        record=np.concatenate([senders, receivers]),
-        key=np.concatenate([paid[senders], received[receivers]]),
+        record=np.concatenate([senders, receivers, echoes]),
+        key=np.concatenate([paid[senders], received[receivers], source[echoes]]),
         keys=list(keys),
         vantage=column("vantage", int(Vantage.EDGE)),
         flags=column("flags", 0),
         interface=column("interface", 0),
         mac=column("mac", 0),
-        sends=len(senders),
+        senders=slice(0, ends[0]),
+        receivers=slice(ends[0], ends[1]),
+        echoes=slice(ends[1], ends[2]),
     )
 
 
-def _looped(flows: Columns, owners: list[Owner], charges: list[Charge], charge: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Frames for a whole group whose source lives behind another port: a layer-2 loop brings them back."""
-    stray = np.array([one.stray for one in charges], np.bool_)[charge]
-    group_mac = np.array([one >> 40 & 1 for one in flows.macs], np.bool_)[flows.dst_mac]
-    group = np.array([*(one.group for one in owners), False], np.bool_)[flows.dst]
-    return stray & (group_mac | group)
+def _group(flows: Columns, owners: list[Owner]) -> NDArray[np.bool_]:
+    """Frames for everybody: broadcast or multicast, by MAC (IEEE 802: lowest bit of the first octet) or by address."""
+    by_mac = np.array([one >> 40 & 1 for one in flows.macs], np.bool_)[flows.dst_mac]
+    by_address = np.array([*(one.group for one in owners), False], np.bool_)[flows.dst]
+    grouped: NDArray[np.bool_] = by_mac | by_address
+    return grouped
 
 
-def _counts(flows: Columns, looped: NDArray[np.bool_], wanted: NDArray[np.bool_]) -> dict[Col, NDArray[np.int64]]:
+def _counts(flows: Columns, wanted: NDArray[np.bool_]) -> dict[Col, NDArray[np.int64]]:
     """What each record adds to each column, sampling multiplied out (whole numbers, at most MAX_COUNT)."""
     rate = flows.sampling
     octets = np.minimum(flows.bytes.astype(np.float64) * rate, MAX_COUNT).astype(np.int64)
@@ -246,12 +271,12 @@ def _counts(flows: Columns, looped: NDArray[np.bool_], wanted: NDArray[np.bool_]
         (flows.protocol == ICMP) & np.isin(flows.icmp_type, _ICMP_ANSWERS)
         | (flows.protocol == ICMP6) & np.isin(flows.icmp_type, _ICMP6_ANSWERS)
     )
-    turned = tcp & np.isin(flags, _ANSWER_FLAGS)
+    turned = tcp & _TURNED[flags]
     reset = tcp & ((flags & 0x04) > 0)
     lost = refused & (flows.icmp_type != np.where(flows.protocol == ICMP, 0, 129))
     answers = turned | refused | (udp & (flows.src_port == 53))
     mail = tcp & np.isin(flows.dst_port, MAIL_PORTS)
-    odd = ~np.isin(flows.protocol, tuple(TAME)) & ~flows.fragment & (flows.protocol != FRAGMENT6)
+    odd = _ODD[flows.protocol] & ~flows.fragment
 
     def where(mask: NDArray[np.bool_], values: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.where(mask, values, 0)
@@ -269,7 +294,6 @@ def _counts(flows: Columns, looped: NDArray[np.bool_], wanted: NDArray[np.bool_]
         Col.MAIL: where(mail, sessions),
         Col.REFLECTED: where(udp & np.isin(flows.src_port, REFLECTORS), octets),
         Col.ANSWERS: where(answers, packets),
-        Col.LOOPED: where(looped, packets),
         Col.DISCARDED_BYTES: where(flows.discarded, octets),
         Col.DISCARDED_PACKETS: where(flows.discarded, packets),
         Col.EXPECTED_BYTES: where(wanted, octets),

@@ -36,7 +36,7 @@ class Col(IntEnum):
     MAIL = 9  # mail sessions begun
     REFLECTED = 10  # octets sent from UDP ports that reflectors answer from
     ANSWERS = 11  # SYN-ACK, RST, unreachables, DNS replies
-    LOOPED = 12  # group frames whose source lives elsewhere
+    LOOPED = 12  # group frames that enter where their source does not live; counted for port and source alike
     DISCARDED_BYTES = 13  # sampled at the port, dropped by a rule: counted in BYTES too
     DISCARDED_PACKETS = 14
     EXPECTED_BYTES = 15  # inside a window of wanted bulk traffic: counted in BYTES too
@@ -47,10 +47,11 @@ class Col(IntEnum):
     PORTS_SPREAD = 20  # distinct ports of such flows; for attachments distinct sources
     REPLIES = 21  # ANSWERS, and UDP from a service's port
     LOGINS = 22  # sessions begun at ports where people log in
-    BYTES_IN = 23
-    PACKETS_IN = 24
-    ANSWERS_IN = 25  # SYN-ACK, RST and unreachables that came in: nobody talks with the subject
-    TALK_IN = 26  # all but RST and unreachables: somebody asked, or answered
+    GROUP = 23  # packets to everybody: broadcast and multicast
+    BYTES_IN = 24
+    PACKETS_IN = 25
+    ANSWERS_IN = 26  # SYN-ACK, RST and unreachables that came in: nobody talks with the subject
+    TALK_IN = 27  # all but RST and unreachables: somebody asked, or answered
 
 
 NCOL = len(Col)
@@ -207,7 +208,7 @@ def _columns(rows: Rows) -> list[tuple[str, tuple[str, bytes]]]:
         ("first", rows.first_ns - base),
         ("base", np.array([rows.tick.min(), base], np.int64)),
         *((name, getattr(rows, name)) for name in ("exporter", "span", "vantage", "flags", "interface", "mac")),
-        *((f"c{column.value}", rows.counts[:, column]) for column in Col),
+        *((f"c{column}", rows.counts[:, column]) for column in np.flatnonzero(rows.counts.any(axis=0)).tolist()),
         *((name, getattr(rows, name)) for name in ("peer_row", "peer", "peer_bytes", "bit_row", "bit")),
     ]
     return [(name, _packed(one)) for name, one in plain if name in _COUNTING or (one.size and _speaks(one))]
@@ -221,11 +222,13 @@ def _speaks(column: NDArray[Any]) -> bool:
     return column.dtype.kind not in "iu" or bool(column.any())
 
 
+_KINDS = (("u1", 1 << 8), ("<u2", 1 << 16), ("<u4", 1 << 32))
+
+
 def _packed(column: NDArray[Any]) -> tuple[str, bytes]:
     if column.dtype.kind in "iu" and column.size:
-        low, high = int(column.min()), int(column.max())
-        kinds = ("u1", "<u2", "<u4") if low >= 0 else ()
-        kind = next((one for one in kinds if high <= np.iinfo(one).max), "<i8")
+        high = int(column.max()) if int(column.min()) >= 0 else 1 << 62
+        kind = next((kind for kind, below in _KINDS if high < below), "<i8")
         column = column.astype(kind)
     return column.dtype.str, column.tobytes()
 

@@ -16,7 +16,7 @@ from controller.domain.rulebook import Rulebook
 from controller.domain.verdict import Verdict
 from controller.domain.wire import DecisionNote
 from streams import keys, saved
-from streams.baseline import Shape, empty_shape, hour_of_week
+from streams.baseline import Shape, empty_shape, hour_of_week, learn_shapes
 from streams.detecting import Detecting
 from streams.habits import HABITS
 from streams.looking import Gate, Look, admitted, look
@@ -256,8 +256,9 @@ class Scorer:
         unique = unique[fit]
         seconds = self._window_ticks * self._rules.scoring.tick_ms / 1000
         per_second = sums[fit] / MILLI / seconds * _BITS_IN_BYTES
-        roles = self._subjects.role[unique]
-        groups = [(role, np.flatnonzero(roles == role)) for role in np.unique(roles[roles >= 0]).tolist()]
+        roles = self._subjects.role[unique].astype(np.int64)
+        for role in set(roles.tolist()) - {-1, *self._shapes}:
+            self._shapes[role] = empty_shape()
         for last in range(end, end + windows * self._window_ticks, self._window_ticks):
             off = self._subjects.baselines.learn(
                 unique,
@@ -266,9 +267,7 @@ class Scorer:
                 ends_ns=last * self._tick_ns,
                 memory=self._rules.scoring.baseline_memory,
             )
-            hour = hour_of_week((last - 1) * self._tick_ns)
-            for role, members in groups:
-                self._shapes.setdefault(role, empty_shape()).learn(hour, off[members])
+            learn_shapes(self._shapes, roles, off, hour_of_week((last - 1) * self._tick_ns))
 
     def _forget(self) -> None:
         limit = max(self._rules.scoring.max_hosts // self._partitions, 1)

@@ -119,7 +119,7 @@ class Speaker:
                 amount=amount,
             )
             self._judge.put(standing, entry)
-            standing.first_bad_ns = standing.first_bad_ns or claim.at_ns
+            standing.first_line_ns = standing.first_line_ns or claim.at_ns
 
     def accuse(self, seen: Look, hits: list[Hit], *, end_ns: int, tick: int) -> set[int]:
         """Put hits on record; returns the subjects whose traffic is not normal."""
@@ -292,7 +292,7 @@ class Speaker:
             exporter=exporter,
             interface=interface,
             mac=mac,
-            first_bad_ns=standing.first_bad_ns,
+            first_bad_ns=standing.first_bad_ns or standing.first_line_ns,
             peers=tuple(dict.fromkeys([*standing.peers, *claimed]))[: _TOP_PEERS + 1],
             explains=tuple(
                 f"{entry.facts['device']}: {entry.facts['symptom']}"

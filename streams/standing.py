@@ -37,7 +37,8 @@ class Standing(msgspec.Struct):
     """One subject's."""
 
     entries: list[Entry] = []
-    first_bad_ns: int = 0
+    first_bad_ns: int = 0  # receipt of the first record of the traffic that flow evidence in force speaks of
+    first_line_ns: int = 0  # receipt of the first log line in force
     said_ns: int = 0  # end of the tick of its last verdict
     said_score: float = 0.0
     said_level: int = 0
@@ -81,8 +82,11 @@ class Judge:
         if any(not self._lives(entry, now_ns) for entry in standing.entries):
             standing.entries = [entry for entry in standing.entries if self._lives(entry, now_ns)]
             standing.news = True
-        if not any(entry.strength > 0 for entry in standing.entries):
+        witnesses = {entry.witness for entry in standing.entries if entry.strength > 0}
+        if Witness.FLOW.value not in witnesses:
             standing.first_bad_ns = 0
+        if not witnesses - {Witness.FLOW.value}:
+            standing.first_line_ns = 0
 
     def _lives(self, entry: Entry, now_ns: int) -> bool:
         if entry.note:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streams.baseline import Baselines, empty_shape, hour_of_week
+from streams.baseline import Baselines, empty_shape, hour_of_week, learn_shapes
 from streams.reading import bit_rate, number, ramp, span, times
 from streams.windows import Views
 from tests.streams.test_activity import combined, subjects
@@ -53,9 +53,8 @@ def test_nothing_learned_has_no_normal() -> None:
 
 def test_busy_hour_of_a_role_excuses_and_a_quiet_one_accuses_nobody() -> None:
     shape = empty_shape()
-    shape.learn(5, np.full(300, np.log(3.0)))
-    shape.learn(6, np.full(300, np.log(0.2)))
-    shape.learn(7, np.full(10, np.log(9.0)))
+    for hour, count, factor in ((5, 300, 3.0), (6, 300, 0.2), (7, 10, 9.0)):
+        learn_shapes({0: shape}, np.zeros(count, np.int64), np.full(count, np.log(factor)), hour)
     assert shape.lift(5) == pytest.approx(3.0, rel=1e-3)
     assert (shape.lift(6), shape.lift(7), shape.lift(8)) == (1.0, 1.0, 1.0)
 
