@@ -2,8 +2,10 @@
 
 import argparse
 import logging
+import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import uvicorn
 
@@ -17,7 +19,7 @@ CONNECTION_NAME = "local operator"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT. Exit status 2 for a wrong option or file, 3 when the ledger does not answer."""
+    """Serve until SIGTERM or SIGINT. Exit status 0, or 2 for a wrong option or file, 3 when the ledger does not answer."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = _settings(arguments)
     try:
@@ -32,6 +34,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def serve(settings: Settings) -> int:
     """Bind, say where, and serve. The socket listens before the connection file is written."""
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, _leave)  # uvicorn closes what is open, then raises the signal again
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -53,6 +57,10 @@ def serve(settings: Settings) -> int:
         print(f"listening on {url}", flush=True)  # noqa: T201  # the supervisor reads this line
         uvicorn.Server(config).run(sockets=[listening])
     return 0
+
+
+def _leave(_number: int, _frame: object) -> NoReturn:
+    raise SystemExit(0)
 
 
 def _connect(settings: Settings, url: str, file: Path) -> None:
