@@ -11,7 +11,9 @@ from tests.streams.world import OUTSIDE, SECOND, START, TICK, Bench, inbound, of
 
 CAREFUL = replace(
     Rulebook(1),
-    detectors=Detectors(one_sided=OneSided(weight=0.9, replies=20, knocks=20), login_burst=LoginBurst(weight=0.9, sessions=8)),
+    detectors=Detectors(
+        one_sided=OneSided(weight=0.9, replies=20, knocks=20), login_burst=LoginBurst(weight=0.9, sessions=8)
+    ),
 )
 HOST = "198.18.0.7"
 SYN, SYN_ACK, RST, DATA = 2, 18, 4, 24
