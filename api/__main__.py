@@ -19,7 +19,7 @@ CONNECTION_NAME = "local operator"
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until SIGTERM or SIGINT. Exit status 0, or 2 for a wrong option or file, 3 when the ledger does not answer."""
+    """Serve until SIGTERM or SIGINT. Exit status 0; 2 for a wrong option or file, 3 when the ledger does not answer."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     settings = _settings(arguments)
     try:

@@ -20,6 +20,7 @@ QUIET_HOSTS = 200  # subjects below watch that are kept, by score
 KEPT_DEAD_LETTERS = 1_000
 KEPT_REASONS = 500
 OTHER_REASONS = "other reasons"
+MOST_RECORDS = 10**9  # that one dead letter may claim to have cost
 
 
 def plain(text: str, limit: int = 2_000) -> str:
@@ -107,7 +108,7 @@ def _count(session: Session, letters: Iterable[DeadLetter]) -> None:
     for one in letters:
         kind = plain(one.reason.partition(":")[0], 80)
         pieces[kind] += 1
-        records[kind] += one.count
+        records[kind] += min(max(one.count, 0), MOST_RECORDS)
     known = set(session.scalars(select(col(DeadCountRow.reason))))
     for kind in sorted(pieces):
         name = kind if kind in known or len(known) < KEPT_REASONS else OTHER_REASONS

@@ -5,13 +5,14 @@ Every document has `v`; readers ignore fields that they do not know. Activity an
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from controller.domain.address import subject_of, subject_text
 from controller.domain.errors import BadInput
-from controller.domain.verdict import Evidence, Finding, Level, Rates, TrafficClass, Verdict, Witness
+from controller.domain.verdict import Evidence, Fact, Finding, Level, Rates, TrafficClass, Verdict, Witness
 
 VERSION = 1
 
@@ -116,11 +117,11 @@ def dead_letter_from(raw: bytes) -> DeadLetter:
         return DeadLetter(
             source=str(document["source"]),
             reason=str(document["reason"]),
-            at_ns=int(document["at_ns"]),
-            length=int(document["length"]),
+            at_ns=_whole(document["at_ns"]),
+            length=_whole(document["length"]),
             sha256=str(document["sha256"]),
-            kept=str(document["kept"]).encode("utf-8", "surrogateescape"),
-            count=int(document.get("count", 1)),
+            kept=str(document["kept"]).encode("utf-8", "surrogateescape")[:KEPT_OF_A_DEAD_LETTER],
+            count=_whole(document.get("count", 1)),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise BadInput(f"dead letter: {error}") from None
@@ -155,19 +156,19 @@ def verdict_from(raw: bytes) -> Verdict:
     """Read `verdict_json`. Raises BadInput naming the field that is wrong."""
     document = _load(raw)
     try:
-        rates = {name: float(document["rates"].get(name, 0.0)) for name in Rates.__slots__}
+        rates = {name: _figure(document["rates"].get(name, 0.0)) for name in Rates.__slots__}
         return Verdict(
             subject=subject_of(document["subject"]),
-            tick_end_ns=int(document["tick_end_ns"]),
-            score=float(document["score"]),
+            tick_end_ns=_whole(document["tick_end_ns"]),
+            score=_figure(document["score"]),
             level=Level[document["level"].upper()],
             finding=Finding(document["finding"]),
             evidence=tuple(evidence_from(one) for one in document["evidence"]),
             rates=Rates(**rates),
             exporter=str(document.get("exporter", "")),
-            interface=int(document.get("interface", 0)),
+            interface=_whole(document.get("interface", 0)),
             mac=str(document.get("mac", "")),
-            first_bad_ns=int(document.get("first_bad_ns", 0)),
+            first_bad_ns=_whole(document.get("first_bad_ns", 0)),
             peers=tuple(str(one) for one in document.get("peers", ())),
             explains=tuple(str(one) for one in document.get("explains", ())),
             scorer=str(document.get("scorer", "")),
@@ -198,16 +199,19 @@ def evidence_document(evidence: Evidence) -> dict[str, Any]:
 
 def evidence_from(document: Mapping[str, Any]) -> Evidence:
     """Read `evidence_document`; raises KeyError, TypeError or ValueError for what is not there or not of its kind."""
+    half_life_s = _figure(document["half_life_s"])
+    if half_life_s <= 0:
+        raise ValueError("half_life_s must be above 0")
     return Evidence(
         detector=str(document["detector"]),
         witness=Witness(document["witness"]),
         source=str(document["source"]),
-        strength=float(document["strength"]),
-        weight=float(document["weight"]),
-        half_life_s=float(document["half_life_s"]),
-        at_ns=int(document["at_ns"]),
+        strength=_figure(document["strength"]),
+        weight=_figure(document["weight"]),
+        half_life_s=half_life_s,
+        at_ns=_whole(document["at_ns"]),
         text=str(document["text"]),
-        facts={str(k): tuple(v) if isinstance(v, list) else v for k, v in document.get("facts", {}).items()},
+        facts={str(k): _fact(v) for k, v in document.get("facts", {}).items()},
         traffic=TrafficClass(document.get("traffic", "all")),
         compromise=bool(document.get("compromise", False)),
     )
@@ -258,14 +262,14 @@ def heartbeat_from(raw: bytes) -> Heartbeat:
         return Heartbeat(
             process=str(document["process"]),
             instance=str(document["instance"]),
-            at_ns=int(document["at_ns"]),
-            event_ns=int(document.get("event_ns", 0)),
+            at_ns=_whole(document["at_ns"]),
+            event_ns=_whole(document.get("event_ns", 0)),
             version=str(document.get("version", "")),
-            lag={str(k): int(v) for k, v in document.get("lag", {}).items()},
-            oldest_ns=int(document.get("oldest_ns", 0)),
-            sources={str(k): {str(a): int(b) for a, b in v.items()} for k, v in document.get("sources", {}).items()},
+            lag={str(k): _whole(v) for k, v in document.get("lag", {}).items()},
+            oldest_ns=_whole(document.get("oldest_ns", 0)),
+            sources={str(k): {str(a): _whole(b) for a, b in v.items()} for k, v in document.get("sources", {}).items()},
             exporters={
-                str(k): {str(a): int(b) for a, b in v.items()} for k, v in document.get("exporters", {}).items()
+                str(k): {str(a): _whole(b) for a, b in v.items()} for k, v in document.get("exporters", {}).items()
             },
             silent=tuple(str(one) for one in document.get("silent", ())),
             notes=tuple(str(one) for one in document.get("notes", ())),
@@ -298,7 +302,7 @@ def decision_from(raw: bytes) -> DecisionNote:
             decision_id=str(document["decision_id"]),
             subject=str(document["subject"]),
             state=str(document["state"]),
-            at_ns=int(document["at_ns"]),
+            at_ns=_whole(document["at_ns"]),
             simulated=bool(document.get("simulated", False)),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -309,10 +313,40 @@ def _dump(document: Mapping[str, Any]) -> bytes:
     return json.dumps(document, separators=(",", ":"), allow_nan=False).encode()
 
 
+def _whole(value: Any) -> int:
+    """A whole number of 64 bits, as databases hold them: a forged one may not stop whoever keeps it."""
+    try:
+        number = int(value)
+    except OverflowError:
+        raise ValueError("an infinite number") from None
+    if not -(2**63) <= number < 2**63:
+        raise ValueError("a number beyond 64 bits")
+    return number
+
+
+def _figure(value: Any) -> float:
+    """A finite number."""
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError("a number beyond all measure") from None
+    if not math.isfinite(number):
+        raise ValueError(f"{number} is no figure")
+    return number
+
+
+def _fact(value: Any) -> Fact:
+    if isinstance(value, list):
+        return tuple(str(one) for one in value)
+    if isinstance(value, str | bool):
+        return value
+    return _figure(value) if isinstance(value, float) else _whole(value)
+
+
 def _load(raw: bytes) -> dict[str, Any]:
     try:
         document = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadInput(f"not JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadInput("not a JSON object")

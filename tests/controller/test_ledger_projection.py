@@ -1,10 +1,27 @@
+import json
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from controller.domain.address import HostKey, address_of
+from controller.domain.errors import BadInput
 from controller.domain.verdict import Finding, Level, Rates, Verdict
-from controller.domain.wire import DeadLetter, Heartbeat, dead_letter
+from controller.domain.wire import (
+    DeadLetter,
+    Heartbeat,
+    dead_letter,
+    dead_letter_from,
+    dead_letter_json,
+    heartbeat_from,
+    heartbeat_json,
+    verdict_from,
+    verdict_json,
+)
 from controller.ledger import Ledger
 from controller.ledger_projection import KEPT_DEAD_LETTERS, KEPT_REASONS, OTHER_REASONS, QUIET_HOSTS
 from controller.ledger_reading import Reading
@@ -12,6 +29,13 @@ from tests.controller.ledger_cases import NOON_NS, flood
 
 SECOND = 1_000_000_000
 DAY = 86_400 * SECOND
+
+
+@pytest.fixture
+def sqlite_ledger(tmp_path: Path) -> Iterator[Ledger]:
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    yield ledger
+    ledger.close()
 
 
 def verdict(number: int = 1, *, score: float = 90.0, level: Level = Level.ISOLATE, at_ns: int = NOON_NS) -> Verdict:
@@ -124,3 +148,44 @@ def test_only_the_newest_dead_letters_stay_but_all_are_counted(ledger: Ledger) -
     assert len(counts) == KEPT_REASONS + 1
     assert counts[OTHER_REASONS] == (15, 15)
     assert sum(records for _, records in counts.values()) == 3 * len(dead)
+
+
+odd = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(10**400), 10**400),
+    st.floats(),
+    st.text(max_size=8),
+    st.sampled_from(["nan", "1e999", "9" * 40, "\ud800", "a\0b", [], {}, [[]], {"a": {"b": "c"}}]),
+)
+
+
+@settings(
+    deadline=None, derandomize=True, max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_whatever_is_read_from_the_wire_can_be_kept(sqlite_ledger: Ledger, data: st.DataObject) -> None:
+    written = {
+        verdict_from: verdict_json(verdict()),
+        heartbeat_from: heartbeat_json(beat(lag={"f/0": 1}, sources={"f": {"received": 1}})),
+        dead_letter_from: dead_letter_json(letter()),
+    }
+    reader = data.draw(st.sampled_from(list(written)))
+    document = json.loads(written[reader])
+    for name in data.draw(st.sets(st.sampled_from(sorted(set(document) - {"v"})), min_size=1, max_size=3)):
+        document[name] = data.draw(odd)
+    found = document.get("evidence")
+    if isinstance(found, list) and found and isinstance(found[0], dict):
+        inner = found[0]
+        inner[data.draw(st.sampled_from(sorted(inner)))] = data.draw(odd)
+    try:
+        read = reader(json.dumps(document).encode())
+    except BadInput:
+        return
+    kinds = {verdict_from: "verdicts", heartbeat_from: "heartbeats", dead_letter_from: "dead"}
+    nothing: dict[str, Any] = {"verdicts": (), "heartbeats": (), "dead": ()}
+    sqlite_ledger.take_in(**nothing | {kinds[reader]: (read,)}, offsets={})
+    reading = Reading(sqlite_ledger.database)
+    assert reading.hosts(limit=1_000)[0] >= 0
+    assert reading.heartbeats() is not None
+    assert reading.dead_letters(limit=1_000)[0] >= 0
