@@ -15,7 +15,7 @@ from streams.decode.flows import Trust
 from streams.grouping import Grouping
 from streams.keys import bucket_of, buckets_of, scope_digest
 from streams.places import Places
-from streams.rows import Body, Claim, Rows, Sighting, Symptom, encode
+from streams.rows import Body, Claim, Sighting, Symptom, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,3 @@ def _seen(columns: Columns) -> dict[str, ExporterSeen]:
                 sampling=int(columns.sampling[mine].max()),
             )
     return seen
-
-
-__all__ = ["Combined", "Combiner", "ExporterSeen", "Rows"]

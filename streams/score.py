@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from controller.domain.address import HostKey, packed, subject_of
+from controller.domain.address import HostKey, subject_of
 from controller.domain.decision import ENDED
 from controller.domain.estate import Estate
 from controller.domain.rulebook import Rulebook
@@ -325,6 +325,3 @@ class Scorer:
 def _boundary(tick: int, every: int) -> int:
     """The first tick from `tick` on that ends a stretch of `every` ticks."""
     return (tick // every + 1) * every - 1
-
-
-__all__ = ["Scorer", "packed"]

