@@ -29,7 +29,7 @@ from deploy.supervisor import Supervisor
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
 PRESENT_S = 1.5  # scoring is no further behind: live time has come
-WARM_UP_S = 180.0
+WARM_UP_S = 600.0
 PAUSE_S = 0.1
 STAGGER_S = 4.0  # between the beginnings of two scenarios
 CALM_S = 12.0  # how long a scenario without an offender is watched
