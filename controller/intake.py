@@ -55,11 +55,25 @@ class Intake:
                 reconnect_backoff_max_ms=1_000,
                 max_poll_records=2_000,
             )
-            partitions = self._wait_for_topics(patience_s)
-            self._consumer.assign(partitions)
-            self._ends = self._start(partitions, offsets)
         except KafkaError as error:
             raise BrokerUnavailable(f"{self._server}: {error!r}") from error
+        try:
+            partitions = self._wait_for_topics(patience_s)
+            self._consumer.assign(partitions)
+            begins = self._consumer.beginning_offsets(partitions)
+            for partition in partitions:
+                kept = offsets.get(f"{partition.topic}/{partition.partition}", 0)
+                self._consumer.seek(partition, max(kept, begins[partition]))
+        except KafkaError as error:
+            self._consumer.close()
+            raise BrokerUnavailable(f"{self._server}: {error!r}") from error
+        except BrokerUnavailable:
+            self._consumer.close()
+            raise
+        self._begins: dict[TopicPartition, int] = begins
+        self._ends: dict[TopicPartition, int | None] = dict.fromkeys(
+            partitions
+        )  # where catching up is over, once known
         self._held: dict[str, Verdict] = {}
 
     def poll(self, timeout_ms: int) -> Batch:
@@ -77,8 +91,7 @@ class Intake:
                 source = f"{partition.topic}/{partition.partition}@{record.offset}"
                 _take(partition.topic, record.value or b"", source, self._clock.now_ns, verdicts, heartbeats, dead)
                 offsets[f"{partition.topic}/{partition.partition}"] = record.offset + 1
-        for partition in [one for one in self._ends if self._consumer.position(one) >= self._ends[one]]:
-            del self._ends[partition]
+        self._catch_up()
         return Batch(tuple(verdicts), tuple(heartbeats), tuple(dead), offsets, self._fresh(verdicts))
 
     def close(self) -> None:
@@ -91,14 +104,12 @@ class Intake:
         return bool(self._ends)
 
     def _fresh(self, verdicts: list[Verdict]) -> tuple[Verdict, ...]:
-        for verdict in verdicts if self._held or self.behind else ():
+        for verdict in verdicts:
             self._held[verdict.id.rpartition("@")[0]] = verdict
         if self.behind:
             return ()
-        if self._held:
-            caught, self._held = tuple(self._held.values()), {}
-            return caught
-        return tuple(verdicts)
+        fresh, self._held = tuple(self._held.values()), {}
+        return fresh
 
     def _wait_for_topics(self, patience_s: float) -> list[TopicPartition]:
         deadline = self._clock.monotonic() + patience_s
@@ -111,17 +122,21 @@ class Intake:
                 raise BrokerUnavailable(f"{self._server}: no topic {missing}")
             self._clock.pause(0.1)
 
-    def _start(self, partitions: list[TopicPartition], offsets: Mapping[str, int]) -> dict[TopicPartition, int]:
-        """Seek to where the ledger left off; an offset that the broker does not have means that it was made anew."""
-        begins, ends = self._consumer.beginning_offsets(partitions), self._consumer.end_offsets(partitions)
-        missed: dict[TopicPartition, int] = {}
-        for partition in partitions:
-            kept = offsets.get(f"{partition.topic}/{partition.partition}", begins[partition])
-            start = kept if begins[partition] <= kept <= ends[partition] else begins[partition]
-            self._consumer.seek(partition, start)
-            if start < ends[partition]:
-                missed[partition] = ends[partition]
-        return missed
+    def _catch_up(self) -> None:
+        """See which partitions have been read to where they ended when they were first heard of.
+
+        The end is the high watermark of a fetch: the embedded broker's answer to ListOffsets is the start of its last
+        batch. A position beyond the end means that the broker was made anew: its partition is read from its beginning.
+        """
+        for partition, end in tuple(self._ends.items()):
+            high = self._consumer.highwater(partition)
+            if high is None:
+                continue
+            if self._consumer.position(partition) > high:
+                self._consumer.seek(partition, self._begins[partition])
+            self._ends[partition] = end = high if end is None else end
+            if self._consumer.position(partition) >= end:
+                del self._ends[partition]
 
 
 class KafkaAnnouncer:
