@@ -82,7 +82,12 @@ def replay(
     ],
     *,
     site: Annotated[Path | None, typer.Option(help="site.toml of the network that the records are of")] = None,
-    policy: Annotated[Path | None, typer.Option(help="policy.toml; else Cordon's own defaults, mode enforce")] = None,
+    policy: Annotated[
+        Path | None,
+        typer.Option(
+            help="policy.toml; else, in mode enforce, Cordon's own figures with --site, those for captures with --ours"
+        ),
+    ] = None,
     ours: Annotated[
         list[str] | None, typer.Option(help="instead of --site: address or prefix that is ours; repeat for several")
     ] = None,

@@ -1,7 +1,8 @@
 """Recorded input: which format a file speaks, when each of its lines was received, and frames with their event time.
 
 Lines of several files are merged by time. A line that carries a receipt stamp keeps it; of others the record's own end
-is taken, as a collector on the spot would have stamped it; a line without any time was received with the one before.
+is taken, as a collector on the spot would have stamped it; a line without any time was received with the one before,
+and a file without any, when it was written.
 """
 
 import gzip
@@ -88,7 +89,7 @@ def recording(path: Path, kind: SourceFormat | None = None) -> Recording:
     for line in lines:
         last_ns = stamp(line, last_ns) or last_ns
         timed.append((last_ns, line))
-    first = next((at_ns for at_ns, _ in timed if at_ns), 0)
+    first = next((at_ns for at_ns, _ in timed if at_ns), path.stat().st_mtime_ns)
     ordered = sorted(((at_ns or first, line) for at_ns, line in timed), key=lambda one: one[0])
     return Recording(path, kind, tuple(ordered))
 

@@ -20,6 +20,8 @@ from deploy.sketch import UNNAMED, sketch
 from drivers.devices import Devices
 
 Advance = Callable[[float], None]
+CAPTURES = Path(__file__).parent / "examples" / "policy-capture.toml"
+"""The policy for a quick look at a capture, where no site and no policy are given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,10 @@ def material(request: Request) -> Material:
     """Read what was asked for. Raises ConfigError, BadInput or OSError."""
     kind = _format(request.format)
     recordings = tuple(recording(path, kind) for path in request.files)
+    policy = request.policy or (None if request.site else CAPTURES)
     rules = Rulebook(version=1, mode="enforce")
-    if request.policy:
-        rules = read(request.policy.read_text(), Rulebook, file=str(request.policy))
+    if policy:
+        rules = read(policy.read_text(), Rulebook, file=str(policy))
     if request.site:
         return Material(recordings, read(request.site.read_text(), Site, file=str(request.site)), rules)
     if not request.ours:

@@ -35,10 +35,14 @@ class Look:
 
 
 def admitted(views: Views, chosen: Ints, subjects: Subjects, heard: NDArray[np.bool_]) -> Bools:
-    """Which views count for what a subject sends."""
+    """Which views count for what a subject sends.
+
+    A probe such as pmacctd knows no interfaces: where it stands at the subject's own port, its word counts as well.
+    """
     homes = subjects.homes[views.slot[chosen]]
     home_heard = ((homes >= 0) & heard[homes]).any(axis=1)
-    counts: Bools = (views.vantage[chosen] == Vantage.EDGE) | ~home_heard
+    own = (homes == views.exporter[chosen][:, None]).any(axis=1) & (views.vantage[chosen] == Vantage.UNPLACED)
+    counts: Bools = (views.vantage[chosen] == Vantage.EDGE) | ~home_heard | own
     return counts
 
 

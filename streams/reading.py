@@ -51,6 +51,11 @@ class Reading:
         """Packets a second, lower bound."""
         return self.low[:, Col.PACKETS]
 
+    @property
+    def sends(self) -> Bools:
+        """Whether anything was sent just now: what was done before is no news."""
+        return self.rate[:, Col.PACKETS] > 0
+
     def share(self, column: Col) -> Floats:
         """A class of packets as a share of all that the subject sends, 0..1."""
         total = self.rate[:, Col.PACKETS]

@@ -23,7 +23,7 @@ def strength(now: Reading, rules: Detectors) -> Floats:
     )
     sides = now.lately(Col.REPLIES) + now.lately(Col.PROBES)
     most = sides >= rule.share * now.lately(Col.PACKETS)
-    return np.where(most & ~now.attachment, alone, 0.0)
+    return np.where(most & now.sends & ~now.attachment, alone, 0.0)
 
 
 def say(now: Reading, at: int, rules: Detectors) -> tuple[str, dict[str, Fact]]:
