@@ -48,27 +48,27 @@ class ExtendIn(MoveIn):
 class DecisionSummary(Out):
     """A decision in a list."""
 
-    id: str
-    subject: str
-    host: str = Field(description="its name in the estate; empty when only the port is known")
-    tenant: str
-    segment: str
-    addresses: list[str]
-    ports: list[str]
-    state: State
-    mode: str
+    id: str = Field(examples=["d5f1c0ffee12"])
+    subject: str = Field(examples=["host:198.18.0.7"])
+    host: str = Field(description="its name in the estate; empty when only the port is known", examples=["vps-17"])
+    tenant: str = Field(examples=["tenant-4"])
+    segment: str = Field(examples=["vps"])
+    addresses: list[str] = Field(examples=[["198.18.0.7/32", "2001:db8:0:7::/64"]])
+    ports: list[str] = Field(examples=[["hv-1/eth0"]])
+    state: State = Field(examples=["enforced"])
+    mode: str = Field(examples=["enforce"])
     simulated: bool
-    level: LevelName
-    score: float
+    level: LevelName = Field(examples=["isolate"])
+    score: float = Field(examples=[95.0])
     finding: Finding
-    fence_kinds: list[FenceKind]
-    devices: list[str]
-    created_ns: int = Field(description="event time of the verdict that led to it")
+    fence_kinds: list[FenceKind] = Field(examples=[["cut_guest"]])
+    devices: list[str] = Field(examples=[["hv-1"]])
+    created_ns: int = Field(description="event time of the verdict that led to it", examples=[1800000000000000000])
     until_ns: int = Field(description="event time of its end; 0: it waits for a person")
     first_bad_ns: int
     proposed_wall_ns: int
     verified_wall_ns: int
-    effect: str
+    effect: str = Field(description="fallen, still_sending or unproven; empty before it was judged")
     incident: str
     strikes: int
     compromise: bool

@@ -276,3 +276,13 @@ def test_no_name_brings_the_api_down(house: House, name: str) -> None:
     written = quote(name, safe="", errors="replace")
     for path in ("/hosts/{}", "/explain/{}", "/decisions/{}", "/incidents/{}"):
         assert house.ask("GET", path.format(written)).status_code in (200, 404, 422)
+
+
+def test_the_document_shows_examples_and_names_every_way_to_get_in(house: House) -> None:
+    document = house.client.get("/openapi.json").json()
+    schemas = document["components"]["schemas"]
+    assert schemas["DecisionSummary"]["properties"]["subject"]["examples"] == ["host:198.18.0.7"]
+    assert schemas["MoveIn"]["properties"]["reason"]["examples"]
+    assert schemas["Problem"]["example"]["status"] == 409
+    for _, path, operation in operations(house):
+        assert bool(operation.get("security")) == (f"/api/v1{path}" not in OPEN)
