@@ -9,7 +9,7 @@ import json
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_address
 from pathlib import Path
@@ -18,12 +18,17 @@ import asyncssh
 import msgspec
 
 from controller.domain.address import Port
+from controller.domain.decision import State
 from controller.domain.estate import Device, Estate, PortRole, Site, SourceFormat
 from controller.domain.record import Decision
 from controller.domain.rulebook import Rulebook
+from controller.domain.verdict import Verdict
+from controller.domain.wire import DecisionNote
 from controller.enforcer import Enforcer
+from controller.lanes import Lanes
 from controller.ledger import Ledger
 from controller.readings import Readings
+from controller.reconciler import Reconciler
 from controller.surveying import Surveyor, Tools
 from deploy.lab.control import Burst, Emulators
 from deploy.lab.device import DevicePlan, Packets, PortPlan
@@ -33,6 +38,8 @@ from deploy.supervisor import Part, Supervisor, python
 from drivers.devices import Devices
 
 BEAT_S = 0.05
+PATIENCE_S = 60.0
+BEGINNING = frozenset({State.APPROVED, State.APPLYING})
 LEAST_PPS = 20.0
 USER = "root"
 
@@ -95,7 +102,7 @@ def _port(estate: Estate, device: Device, name: str) -> PortPlan:
 def at_emulated_devices(
     site: Site, rules: Rulebook, pieces: Iterable[Piece], *, kinds: tuple[SourceFormat, ...]
 ) -> Report:
-    """Replay, and fence for real what would have been fenced."""
+    """Replay, and fence for real what would have been fenced, until its time is over."""
     with tempfile.TemporaryDirectory(prefix="cordon-replay-") as name, Supervisor(Path(name) / "logs") as supervisor:
         folder = Path(name)
         estate = _emulate(Estate(site), folder, supervisor)
@@ -104,30 +111,83 @@ def at_emulated_devices(
         ledger = Ledger.open(f"sqlite:///{folder / 'ledger.sqlite3'}")
         try:
             with Emulators(folder / "control.sock") as plant:
+                before = plant.configurations()
+                streams = Streams(estate, rules, kinds)
                 mind = reasoning(estate, rules, ledger=ledger, holds=network.holds)
-                enforcer = _enforcer(mind, rules, network, rehearsal)
-
-                def carry_out(decision: Decision) -> None:
-                    with _sending(plant, estate, decision):
-                        enforcer.carry_out(decision.id)
-
-                return replay(pieces, streams=Streams(estate, rules, kinds), mind=mind, decided=carry_out)
+                hands = Hands(mind, rules, network, rehearsal, plant=plant, estate=estate, watch=streams.watch)
+                report = replay(pieces, streams=streams, mind=mind, act=hands.act)
+                hands.close()
+                report.changed = _changes(before, plant.configurations())
+                return report
         finally:
             network.close()
             rehearsal.close()
             ledger.close()
 
 
-def _enforcer(mind: Reasoning, rules: Rulebook, network: Devices, rehearsal: Devices) -> Enforcer:
-    clock = Wall()
-    counting = rules.limits.corroboration
-    surveyor = Surveyor(
-        clerk=mind.clerk,
-        live=Tools(network, Readings(network, clock, counting)),
-        rehearsal=Tools(rehearsal, Readings(rehearsal, clock, counting)),
-        fences=rules.fences,
-    )
-    return Enforcer(clerk=mind.clerk, surveyor=surveyor, situation=mind.around.now, fences=rules.fences)
+def _changes(before: Mapping[str, list[str]], after: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    return {
+        name: [line for line in lines if line not in before[name]]
+        for name, lines in after.items()
+        if lines != before[name]
+    }
+
+
+class Hands:
+    """The controller from the decision on: enforcer and reconciler as in production, one verdict's work at a time."""
+
+    def __init__(
+        self,
+        mind: Reasoning,
+        rules: Rulebook,
+        network: Devices,
+        rehearsal: Devices,
+        *,
+        plant: Emulators,
+        estate: Estate,
+        watch: Callable[[DecisionNote], None],
+    ) -> None:
+        self._mind, self._plant, self._estate, self._watch = mind, plant, estate, watch
+        clock, counting = Wall(), rules.limits.corroboration
+        readings = Readings(network, clock, counting)
+        surveyor = Surveyor(
+            clerk=mind.clerk,
+            live=Tools(network, readings),
+            rehearsal=Tools(rehearsal, Readings(rehearsal, clock, counting)),
+            fences=rules.fences,
+        )
+        self._lanes = Lanes(self._broke)
+        self._reconciler = Reconciler(
+            clerk=mind.clerk,
+            enforcer=Enforcer(clerk=mind.clerk, surveyor=surveyor, situation=mind.around.now, fences=rules.fences),
+            decider=mind.decider,
+            effects=mind.effects,
+            around=mind.around,
+            lanes=self._lanes,
+            readings=readings,
+            announcer=self,
+            rules=rules,
+        )
+
+    def act(self, verdicts: list[Verdict]) -> None:
+        """Hear verdicts, and return when all that they lead to is done."""
+        self._reconciler.hear(verdicts)
+        self._reconciler.attend()
+        begun = [one for one in self._mind.clerk.ledger.live() if one.state in BEGINNING]
+        with _sending(self._plant, self._estate, begun):
+            if not self._lanes.idle(PATIENCE_S):
+                raise TimeoutError(f"the emulated devices did not take a fence within {PATIENCE_S:.0f} s")
+
+    def announce(self, note: DecisionNote) -> None:
+        """Tell the scorer, without a topic between."""
+        self._watch(note)
+
+    def close(self) -> None:
+        """Let the lanes end."""
+        self._lanes.close(timeout_s=PATIENCE_S)
+
+    def _broke(self, key: str, error: Exception) -> None:
+        self._mind.notices.said.append(f"{key}: work broke off: {error}")
 
 
 def _emulate(estate: Estate, folder: Path, supervisor: Supervisor) -> Estate:
@@ -157,14 +217,13 @@ def _emulate(estate: Estate, folder: Path, supervisor: Supervisor) -> Estate:
 
 
 @contextmanager
-def _sending(plant: Emulators, estate: Estate, decision: Decision) -> Iterator[None]:
-    """While this lasts, the subject sends at the rate of the verdict."""
+def _sending(plant: Emulators, estate: Estate, decisions: Sequence[Decision]) -> Iterator[None]:
+    """While this lasts, the subjects send at the rates of their verdicts."""
     over = threading.Event()
-    place = decision.attachment.guest or next(iter(decision.attachment.ports), None)
-    if place is None:
+    if not decisions:
         yield
         return
-    thread = threading.Thread(target=_send, args=(plant, estate, decision, place, over), daemon=True)
+    thread = threading.Thread(target=_send, args=(plant, estate, decisions, over), daemon=True)
     thread.start()
     try:
         yield
@@ -173,16 +232,28 @@ def _sending(plant: Emulators, estate: Estate, decision: Decision) -> Iterator[N
         thread.join()
 
 
-def _send(plant: Emulators, estate: Estate, decision: Decision, place: Port, over: threading.Event) -> None:
-    host = estate.hosts.get(decision.attachment.host)
+def _send(plant: Emulators, estate: Estate, decisions: Sequence[Decision], over: threading.Event) -> None:
     before = time.monotonic()
     while not over.wait(BEAT_S):
         now = time.monotonic()
-        seconds, before = now - before, now
-        packets = max(1, int(max(decision.rates.packets, LEAST_PPS) * seconds))
-        burst = Packets(
+        bursts = [burst for one in decisions if (burst := _burst(estate, one, now - before)) is not None]
+        before = now
+        plant.forward(bursts, now=Wall().now_ns() / 1e9)
+
+
+def _burst(estate: Estate, decision: Decision, seconds: float) -> Burst | None:
+    """What a subject sends in some seconds; None where nobody knows by which port."""
+    who, rates = decision.attachment, decision.rates
+    place = who.guest or next(iter(who.ports), None)
+    if place is None:
+        return None
+    host = estate.hosts.get(who.host)
+    packets = max(1, int(max(rates.packets, LEAST_PPS) * seconds))
+    return Burst(
+        ((place.device, place.interface),),
+        Packets(
             interface=place.interface,
-            src_mac=str(decision.attachment.mac or (host.mac if host else "")) or "02:00:00:00:00:01",
+            src_mac=str(who.mac or (host.mac if host else "") or "02:00:00:00:00:01"),
             dst_mac="00:00:5e:00:01:0a",
             src=str(host.addresses[0]) if host else "",
             dst="203.0.113.1",
@@ -190,7 +261,7 @@ def _send(plant: Emulators, estate: Estate, decision: Decision, place: Port, ove
             src_port=4000,
             dst_port=80,
             packets=packets,
-            octets=int(decision.rates.bits * seconds / 8) or packets * 64,
+            octets=int(rates.bits * seconds / 8) or packets * 64,
             seconds=seconds,
-        )
-        plant.forward([Burst(((place.device, place.interface),), burst)], now=Wall().now_ns() / 1e9)
+        ),
+    )

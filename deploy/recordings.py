@@ -108,12 +108,15 @@ def detected(lines: Sequence[bytes]) -> SourceFormat:
     return SourceFormat.SYSLOG
 
 
+def _tagged(recording: Recording) -> Iterator[tuple[int, SourceFormat, bytes]]:
+    return ((at_ns, recording.format, line) for at_ns, line in recording.lines)
+
+
 def pieces(recordings: Iterable[Recording], *, tick_ns: int) -> Iterator[Piece]:
     """Frames of all recordings in the order of time. A frame holds one format, and no more than one tick of lines."""
-    tagged = (((at_ns, recording.format, line) for at_ns, line in recording.lines) for recording in recordings)
     batch: list[bytes] = []
     held, until, kind = 0, 0, SourceFormat.SYSLOG
-    for at_ns, found, line in merge(*tagged, key=lambda one: one[0]):
+    for at_ns, found, line in merge(*map(_tagged, recordings), key=lambda one: one[0]):
         tick = at_ns // tick_ns
         full = len(batch) >= MOST_RECORDS or held + len(line) > FRAME
         if batch and (found is not kind or tick != until // tick_ns or full):

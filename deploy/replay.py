@@ -17,6 +17,7 @@ from controller.domain.estate import Estate, Source, SourceFormat
 from controller.domain.record import Decision
 from controller.domain.rulebook import Rulebook
 from controller.domain.verdict import Level, Verdict
+from controller.domain.wire import DecisionNote
 from controller.effect import Effects
 from controller.ledger import Ledger
 from controller.planning import Holds
@@ -89,6 +90,7 @@ class Report:
     decisions: tuple[Decision, ...] = ()
     notices: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
+    changed: dict[str, list[str]] = field(default_factory=dict)  # device → lines that it holds now and did not before
 
     def hear(self, verdicts: Iterable[Verdict]) -> None:
         """Take in verdicts."""
@@ -138,6 +140,15 @@ class Streams:
         self._last_ns = max(self._last_ns, at_ns)
         return [verdict for one in dict.fromkeys(self._inputs.values()) for verdict in self._scorer.mark(one, at_ns)]
 
+    def watch(self, note: DecisionNote) -> None:
+        """A subject is under watch: its rates are reported."""
+        self._scorer.watch(note)
+
+    @property
+    def event_ns(self) -> int:
+        """End of the last closed tick."""
+        return self._scorer.event_ns
+
     def close(self, report: Report) -> list[Verdict]:
         """Let the last ticks close, and count."""
         verdicts = self.mark(self._last_ns + int(AFTERMATH_S * 1e9))
@@ -151,6 +162,7 @@ class Reasoning:
     """The controller up to the decision: nothing is sent anywhere."""
 
     decider: Decider
+    effects: Effects
     clerk: Clerk
     around: Surroundings
     notices: Notices
@@ -162,24 +174,24 @@ def reasoning(estate: Estate, rules: Rulebook, *, ledger: Ledger, holds: Holds) 
     notices = Notices()
     clerk = Clerk(ledger=ledger, pager=notices, sheet=notices, clock=Stopped(time), time=time)
     around = Surroundings(estate=estate, rules=rules, ledger=ledger, time=time)
-    decider = Decider(clerk=clerk, around=around, holds=holds, effects=Effects(clerk, rules.effect))
-    return Reasoning(decider, clerk, around, notices)
+    effects = Effects(clerk, rules.effect)
+    decider = Decider(clerk=clerk, around=around, holds=holds, effects=effects)
+    return Reasoning(decider, effects, clerk, around, notices)
 
 
 def replay(
-    pieces: Iterable[Piece],
-    *,
-    streams: Streams,
-    mind: Reasoning,
-    decided: Callable[[Decision], None] = lambda _: None,
+    pieces: Iterable[Piece], *, streams: Streams, mind: Reasoning, act: Callable[[list[Verdict]], None] | None = None
 ) -> Report:
-    """Run recorded frames through streams and controller. `decided` hears each decision that would be carried out."""
+    """Run recorded frames through streams and controller. `act` takes verdicts instead of the decider alone."""
     report = Report()
 
     def think(verdicts: list[Verdict]) -> None:
         report.hear(verdicts)
-        for decision in mind.decider.hear(verdicts):
-            decided(decision)
+        if act is not None:
+            mind.clerk.time.advance(streams.event_ns)
+            act(verdicts)
+        elif verdicts:
+            mind.decider.hear(verdicts)
 
     for piece in pieces:
         think(streams.take(piece, report))
@@ -207,6 +219,7 @@ def document(report: Report) -> dict[str, Any]:
         "decisions": [_decision(one) for one in report.decisions],
         "notices": list(report.notices),
         "silent": list(report.silent),
+        "changed": report.changed,
     }
 
 

@@ -50,6 +50,10 @@ class Journey(Protocol):
         """What is logged in a tick, `arrived` packets a second of its flows having reached a firewall."""
         ...
 
+    def witnessed(self, flow: Flow, tick: Tick) -> Flow | None:
+        """What the flow's exporter makes of it; None: nothing, for it is silent."""
+        ...
+
 
 def chatter(provider: Provider, draw: Random, *, at_ns: int) -> LogLine:
     """A log line that means nothing: a login, a job, a page that was fetched."""
@@ -137,6 +141,10 @@ class Saturation:
     def lines(self, tick: Tick, arrived: int) -> Sequence[LogLine]:
         """Nothing: the container was its owner's affair."""
         return ()
+
+    def witnessed(self, flow: Flow, tick: Tick) -> Flow | None:
+        """Exporters are in order."""
+        return flow
 
     def _socket(self, *, packets: int, seconds: float) -> Flow:
         return outbound(
@@ -227,6 +235,10 @@ class Fragments:
             )
         )
         return lines
+
+    def witnessed(self, flow: Flow, tick: Tick) -> Flow | None:
+        """Exporters are in order."""
+        return flow
 
 
 SYMPTOMS: Mapping[str, tuple[tuple[str, str], ...]] = MappingProxyType(

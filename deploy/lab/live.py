@@ -5,7 +5,7 @@ pass; Open vSwitch goes on sampling what one of its rules drops, and says so in 
 quarantine VLAN have not entered the network, and nothing past the edge hears of them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -59,7 +59,7 @@ def pass_through(plant: Plant, provider: Provider, flows: Sequence[Flow], *, now
     arrivals = dict(
         zip(edge, plant.forward([Burst(flows[i].path, flows[i].packets) for i in edge], now=now), strict=True)
     )
-    found = [Passage(flow, *[flow.packets.packets] * 3) for flow in flows]
+    found = [_unhindered(flow) for flow in flows]
     inside, bursts = [], []
     for index, arrival in arrivals.items():
         flow = flows[index]
@@ -72,6 +72,11 @@ def pass_through(plant: Plant, provider: Provider, flows: Sequence[Flow], *, now
     for index, arrival in zip(inside, plant.forward(bursts, now=now) if bursts else (), strict=True):
         found[index] = replace(found[index], entered=arrival.packets, why=arrival.why or found[index].why)
     return found
+
+
+def _unhindered(flow: Flow) -> Passage:
+    packets = flow.packets.packets
+    return Passage(flow, passed=packets, edge=packets, entered=packets)
 
 
 def _at_the_edge(provider: Provider, flow: Flow, arrival: Arrival) -> Passage:
@@ -148,7 +153,7 @@ def _shapes(flow: Flow, *, out_if: int, vlan: int) -> tuple[Shape, ...]:
         protocol=packets.protocol,
         src_mac=packets.src_mac,
         dst_mac=packets.dst_mac,
-        sampling=flow.sampling,
+        sampling=flow.claimed or flow.sampling,
         src_port=packets.src_port,
         tcp_flags=flow.tcp_flags,
         vlan=vlan,
@@ -206,7 +211,7 @@ class Live:
         passages = pass_through(self._plant, self._provider, flows, now=at_ns / 1e9)
         records: list[bytes] = []
         firsts: dict[int, int] = {}
-        for passage in passages:
+        for passage in self._witnessed(passages, ticks):
             made, first = self._sampler.each(passage, start_ns=start_ns, end_ns=at_ns)
             records += made
             number = passage.flow.scenario
@@ -219,6 +224,16 @@ class Live:
             seen[number] = _seen(own, firsts.get(number, 0))
             lines += journey.lines(ticks[number], _reaching_a_firewall(own, seconds))
         return Heard(tuple(records), tuple(lines), seen)
+
+    def _witnessed(self, passages: Sequence[Passage], ticks: Mapping[int, Tick]) -> Iterator[Passage]:
+        """What the exporters make of it: some are silent, some mad, while a journey has it so."""
+        odd = [(journey, ticks[number]) for number, (journey, _) in self._running.items()]
+        for passage in passages:
+            flow: Flow | None = passage.flow
+            for journey, tick in odd:
+                flow = journey.witnessed(flow, tick) if flow is not None else None
+            if flow is not None:
+                yield passage if flow is passage.flow else replace(passage, flow=flow)
 
 
 def _seen(passages: Iterable[Passage], first_ns: int) -> Seen:

@@ -13,6 +13,8 @@ from deploy.lab.traffic import Flow, inbound, outbound
 
 SYN, SYN_ACK, RST_ACK = 2, 18, 20
 BROADCAST = "ff:ff:ff:ff:ff:ff"
+SILENT_FROM_S = 15.0
+CHANGED_FROM_S = 2.0
 STRANGER = "203.0.113.66"
 
 
@@ -47,6 +49,7 @@ class BusyNight:
         self._dns = provider.of_role(HostRole.DNS)[0]
         self._vpn = provider.of_role(HostRole.VPN)[0]
         self._nat = provider.of_role(HostRole.NAT)[0]
+        self.silent, self._changed = (provider.exporters[name] for name in draw.sample(("hv01", "hv02", "hv03"), 2))
 
     def history(self, *, start_ns: int, end_ns: int) -> Sequence[LogLine]:
         """Nothing led up to it."""
@@ -83,9 +86,17 @@ class BusyNight:
         text = f"Server grid/{web.name} is DOWN, reason: Layer7 timeout, check duration: 2001ms. 0 active servers left."
         return (LogLine(tick.at_ns, balancer.ipv4, balancer.name, "haproxy", text, 129),)
 
+    def witnessed(self, flow: Flow, tick: Tick) -> Flow | None:
+        """One exporter falls silent; another begins to sample half as many packets, and says so."""
+        if flow.exporter == self.silent and tick.elapsed_s > SILENT_FROM_S:
+            return None
+        if flow.exporter == self._changed and tick.elapsed_s > CHANGED_FROM_S:
+            return replace(flow, sampling=flow.sampling * 2)
+        return flow
+
     def _late_backups(self, tick: Tick) -> Iterator[Flow]:
         for machine, store in zip(self._backups, self._storage, strict=False):
-            yield self._out(machine, store.ipv4, _Rate(30_000, 1_400), tick, dst_port=873)
+            yield self._out(machine, store.ipv4, _Rate(9_000, 1_400), tick, dst_port=873)
 
     def _flash_crowd(self, tick: Tick) -> Iterator[Flow]:
         for machine in self._web[:6]:
@@ -98,7 +109,7 @@ class BusyNight:
 
     def _speed_test(self, tick: Tick) -> Iterator[Flow]:
         if 2.0 <= tick.elapsed_s <= 10.0:
-            yield self._out(self._tester, OPEN_SPEED_TEST, _Rate(45_000, 1_400), tick, dst_port=8080)
+            yield self._out(self._tester, OPEN_SPEED_TEST, _Rate(18_000, 1_400), tick, dst_port=8080)
 
     def _newsletter(self, tick: Tick) -> Iterator[Flow]:
         for client in self._world(6):
@@ -107,14 +118,14 @@ class BusyNight:
     def _attack(self, tick: Tick) -> Iterator[Flow]:
         """A customer under a flood of SYN and DNS questions: what he sends are answers."""
         for client in self._world(30):
-            packets, octets = _Rate(1_500, 60).of(tick)
+            packets, octets = _Rate(700, 60).of(tick)
             yield inbound(
                 self._victim, self._provider, src=client, packets=packets, octets=octets, seconds=tick.seconds,
                 protocol=6, src_port=self._port(), dst_port=443, tcp_flags=SYN,
             )  # fmt: skip
-            answer = self._out(self._victim, client, _Rate(900, 60), tick, src_port=443, dst_port=self._port())
+            answer = self._out(self._victim, client, _Rate(450, 60), tick, src_port=443, dst_port=self._port())
             yield replace(answer, tcp_flags=SYN_ACK)
-            refusal = self._out(self._victim, client, _Rate(300, 60), tick, src_port=80, dst_port=self._port())
+            refusal = self._out(self._victim, client, _Rate(150, 60), tick, src_port=80, dst_port=self._port())
             yield replace(refusal, tcp_flags=RST_ACK)
         for client in self._world(10):
             packets, octets = _Rate(600, 70).of(tick)
@@ -128,7 +139,7 @@ class BusyNight:
         """One machine's broadcasts come back on its neighbours' ports, the same count on each."""
         same = [one for one in self._provider.machines if one.port.device == self._looping.port.device]
         doors = [self._looping, *[one for one in same if not one.shared and one is not self._looping][:2]]
-        packets, octets = _Rate(12_000, 80).of(tick)
+        packets, octets = _Rate(9_000, 80).of(tick)
         for door in doors:
             flow = outbound(
                 door, self._provider, dst="255.255.255.255", packets=packets, octets=octets, seconds=tick.seconds,
@@ -151,7 +162,7 @@ class BusyNight:
     def _migration(self, tick: Tick) -> Iterator[Flow]:
         """A storage server's disks move to the next; the sick one says nothing."""
         first, second = self._storage[1], self._storage[2]
-        yield self._out(first, second.ipv4, _Rate(100_000, 1_400), tick, dst_port=49_152)
+        yield self._out(first, second.ipv4, _Rate(35_000, 1_400), tick, dst_port=49_152)
 
     def _out(
         self,
@@ -186,8 +197,7 @@ class MadSensor:
     def __init__(self, provider: Provider) -> None:
         self._provider = provider
         self.device = Random(f"{provider.seed} journey {self.number}").choice(("sw01", "sw02", "sw03", "sw04"))
-        exporter = provider.exporters[self.device]
-        self._machines = [one for one in provider.machines if one.exporter == exporter and one.bits_per_s]
+        self._exporter = provider.exporters[self.device]
 
     def history(self, *, start_ns: int, end_ns: int) -> Sequence[LogLine]:
         """Nothing led up to it."""
@@ -198,20 +208,16 @@ class MadSensor:
         return ()
 
     def flows(self, tick: Tick) -> Sequence[Flow]:
-        """What everybody behind the exporter would have to send for its records to be true."""
-        flows = []
-        for machine in self._machines:
-            octets = int(machine.bits_per_s / 8 * tick.seconds * self.FACTOR)
-            packets = max(1, octets // machine.octets)
-            flow = outbound(
-                machine, self._provider, dst="203.0.113.200", packets=packets, octets=octets, seconds=tick.seconds
-            )
-            flows.append(replace(flow, sampling=flow.sampling * self.FACTOR))
-        return flows
+        """Nothing that was not there before."""
+        return ()
 
     def lines(self, tick: Tick, arrived: int) -> Sequence[LogLine]:
         """It does not say that it is mad."""
         return ()
+
+    def witnessed(self, flow: Flow, tick: Tick) -> Flow | None:
+        """The mad exporter's records say that each sample stands for a thousand times as many packets."""
+        return replace(flow, claimed=flow.sampling * self.FACTOR) if flow.exporter == self._exporter else flow
 
 
 class FrameUp:
@@ -258,3 +264,7 @@ class FrameUp:
             true = self._provider.exporters["fw01"]
             lines += [LogLine(tick.at_ns, true, "fw01", "kernel", f"[1.0] cordon-test DROP {text}", 4)] * 10
         return lines
+
+    def witnessed(self, flow: Flow, tick: Tick) -> Flow | None:
+        """Our own exporters are in order."""
+        return flow

@@ -54,6 +54,7 @@ class Flow:
     scenario: int = 0  # 0: nothing is wrong with it
     tcp_flags: int = 24
     sampling: int = SAMPLING
+    claimed: int = 0  # sampling rate that its exporter writes down; 0: the true one
 
 
 def rhythm(at_ns: int) -> float:
