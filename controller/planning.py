@@ -234,8 +234,8 @@ def _share(kind: TrafficClass, rates: Rates) -> float:
 
 
 def _suffering(evidence: tuple[Evidence, ...], explains: Iterable[str], estate: Estate) -> frozenset[str]:
-    """Devices named, by name or exporter address, where symptoms are explained or a device's own log speaks."""
-    texts = [*explains, *(str(one.facts.get("device", "")) for one in evidence)]
+    """Devices named, by name or exporter address, as those that symptoms come from ("device: what it said")."""
+    texts = [*(text.partition(": ")[0] for text in explains), *(str(one.facts.get("device", "")) for one in evidence)]
     texts += [one.source for one in evidence if one.witness is Witness.DEVICE]
     words = {word for text in texts for word in re.split(r"[^0-9A-Za-z_.:-]+", text)}
     words |= {word.rstrip(":.") for word in words}

@@ -177,8 +177,9 @@ def test_a_device_that_shows_symptoms_is_never_relied_on() -> None:
         (verdict(explains=("cluster fw1, failover",)), {"fw1"}),
         (verdict(evidence_=(evidence(facts={"device": "fw1"}),)), {"fw1"}),
         (verdict(explains=("fw10: cpu",)), set()),
+        (verdict(explains=("fw1: link to sw1 lost",)), {"fw1"}),
     ],
-    ids=["by address", "by name in words", "by fact", "not by a longer name"],
+    ids=["by address", "by name in words", "by fact", "not by a longer name", "not by what it says of others"],
 )
 def test_who_suffers_is_read_from_names_addresses_and_facts(said: Verdict, suffers: set[str]) -> None:
     assert need(said).symptoms == suffers
