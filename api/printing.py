@@ -78,7 +78,7 @@ def decision_row(one: Mapping[str, Any]) -> tuple[str, ...]:
         "dry-run" if one["simulated"] else one["mode"],
         one["host"] or one["subject"],
         f"{one['score']:.0f}",
-        ", ".join(one["fence_kinds"]) or "-",
+        ", ".join(one["fences"]) or "-",
         ", ".join(one["devices"]) or "-",
         clock(one["created_ns"]),
         clock(one["until_ns"]),
@@ -101,15 +101,16 @@ def decision(one: Mapping[str, Any]) -> None:
     )
     lines("evidence", [f"{item['detector']} ({item['source']}): {item['text']}" for item in one["evidence"]])
     lines("reasons", [f"{'+' if item['allows'] else '-'} {item['rule']}: {item['text']}" for item in one["reasons"]])
-    for fence in one["fences"]:
+    for fence in one["plan"]:
         lines(f"fence {fence['kind']}: {fence['why']}", [text for leg in fence["legs"] for text in _leg(leg)])
     lines("timeline", [f"{clock(item['at_ns'])}  {item['text']}" for item in one["timeline"]])
 
 
 def _leg(leg: Mapping[str, Any]) -> list[str]:
     change = leg["change"] or {"apply": (), "undo": ()}
+    slot = leg["slot"]
     return [
-        f"{leg['device']} {leg['slot']} {leg['name']}: {leg['state']}{' — ' + leg['note'] if leg['note'] else ''}",
+        f"{slot['device']} {slot['kind']} {slot['name']}: {leg['state']}{' — ' + leg['note'] if leg['note'] else ''}",
         *(f"    > {text}" for text in change["apply"]),
         *(f"    < {text}" for text in change["undo"]),
     ]

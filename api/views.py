@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from api.people import owner
 from api.schemas.decisions import (
     AttachmentOut,
-    Change,
     DecisionDetail,
     DecisionSummary,
     EvidenceOut,
@@ -21,7 +20,7 @@ from api.timeline import timeline
 from controller.domain.address import subject_text
 from controller.domain.decision import Move
 from controller.domain.estate import Estate, Host
-from controller.domain.record import Decision, LegRecord
+from controller.domain.record import Decision
 from controller.domain.verdict import Verdict
 from controller.ledger_reading import Incident
 
@@ -37,13 +36,13 @@ def detail(decision: Decision, moves: Sequence[Move]) -> DecisionDetail:
         {
             **_summary_fields(decision),
             "attachment": AttachmentOut.model_validate(decision.attachment),
-            "fences": [
+            "plan": [
                 FenceOut(
                     kind=record.fence.kind,
                     traffic=record.fence.traffic,
                     collateral=list(record.fence.collateral),
                     why=record.fence.why,
-                    legs=[leg_out(leg) for leg in record.legs],
+                    legs=[LegOut.model_validate(leg) for leg in record.legs],
                 )
                 for record in decision.fences
             ],
@@ -58,20 +57,6 @@ def detail(decision: Decision, moves: Sequence[Move]) -> DecisionDetail:
             "moves": [MoveOut.model_validate(move) for move in moves],
             "timeline": timeline(decision, moves),
         }
-    )
-
-
-def leg_out(leg: LegRecord) -> LegOut:
-    """One device's part of a fence."""
-    return LegOut(
-        device=leg.slot.device,
-        slot=leg.slot.kind,
-        name=leg.slot.name,
-        state=leg.state,
-        change=Change.model_validate(leg.change) if leg.change else None,
-        recorded_ns=leg.recorded_ns,
-        verified_ns=leg.verified_ns,
-        note=leg.note,
     )
 
 
@@ -104,7 +89,7 @@ def _summary_fields(decision: Decision) -> dict[str, object]:
         "segment": where.segment,
         "addresses": list(where.addresses),
         "ports": [str(port) for port in where.ports],
-        "fence_kinds": [record.fence.kind for record in decision.fences],
+        "fences": [record.fence.kind for record in decision.fences],
         "devices": list(dict.fromkeys(name for record in decision.fences for name in record.fence.devices)),
     }
 

@@ -61,7 +61,9 @@ class DecisionSummary(Out):
     level: LevelName = Field(examples=["isolate"])
     score: float = Field(examples=[95.0])
     finding: Finding
-    fence_kinds: list[FenceKind] = Field(examples=[["cut_guest"]])
+    fences: list[FenceKind] = Field(
+        description="their kinds; a decision shown whole has them in `plan`", examples=[["cut_guest"]]
+    )
     devices: list[str] = Field(examples=[["hv-1"]])
     created_ns: int = Field(description="event time of the verdict that led to it", examples=[1800000000000000000])
     until_ns: int = Field(description="event time of its end; 0: it waits for a person")
@@ -105,12 +107,18 @@ class Change(Out):
     digest: str
 
 
+class SlotOut(Out):
+    """A place on a device, read and set as one."""
+
+    device: str
+    kind: SlotKind
+    name: str = Field(description="the interface; of a firewall its rule set")
+
+
 class LegOut(Out):
     """One device's part of a fence and what became of it."""
 
-    device: str
-    slot: SlotKind
-    name: str = Field(description="the interface; of a firewall its rule set")
+    slot: SlotOut
     state: LegState
     change: Change | None
     recorded_ns: int
@@ -211,7 +219,7 @@ class DecisionDetail(DecisionSummary):
     """Everything about a decision."""
 
     attachment: AttachmentOut
-    fences: list[FenceOut]
+    plan: list[FenceOut]
     evidence: Listed[EvidenceOut]
     reasons: Listed[ReasonOut]
     rates: RatesOut

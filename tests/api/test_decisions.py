@@ -19,13 +19,13 @@ REASON = {"reason": "seen it"}
 def test_a_list_shows_what_is_needed_to_choose(house: House) -> None:
     house.propose("d-1", host="vps-1")
     (one,) = house.get("/decisions")["items"]
-    shown = {name: one[name] for name in ("id", "state", "host", "score", "fence_kinds", "devices", "level")}
+    shown = {name: one[name] for name in ("id", "state", "host", "score", "fences", "devices", "level")}
     assert shown == {
         "id": "d-1",
         "state": "proposed",
         "host": "vps-1",
         "score": 95.0,
-        "fence_kinds": ["block_address"],
+        "fences": ["block_address"],
         "devices": ["sw-1"],
         "level": "isolate",
     }
@@ -60,9 +60,9 @@ def test_a_decision_is_shown_with_lines_undo_evidence_reasons_moves_and_timeline
     facts = {"fallen_ns": str(NOON_NS + 4)}
     house.ledger.keep(replace(one, effect="fallen", facts=facts))
     shown = house.get("/decisions/d-1")
-    (fence,) = shown["fences"]
+    (fence,) = shown["plan"]
     (leg_shown,) = fence["legs"]
-    assert (leg_shown["device"], leg_shown["state"]) == ("sw-1", "verified")
+    assert (leg_shown["slot"]["device"], leg_shown["state"]) == ("sw-1", "verified")
     assert leg_shown["change"]["apply"] == ["deny it"]
     assert leg_shown["change"]["undo"] == ["allow it"]
     assert leg_shown["change"]["want"]["entries"][0]["source"] == "2001:db8::/64"
