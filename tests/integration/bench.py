@@ -160,7 +160,7 @@ class Bench:
             consumer.close()
 
     def wait(
-        self, what: Callable[[dict[str, wire.Heartbeat]], bool], *, deadline_s: float = 60.0
+        self, what: Callable[[dict[str, wire.Heartbeat]], bool], *, deadline_s: float = 120.0
     ) -> list[wire.Heartbeat]:
         """Wait until the last heartbeats of the workers that run are as wanted."""
         end = time.monotonic() + deadline_s

@@ -8,6 +8,8 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from controller.domain import wire
 from controller.domain.verdict import Level
 from streams.activity import Combiner
@@ -20,7 +22,7 @@ from tests.integration.bench import PARTITIONS, SECOND, Bench, Input, Outcome, b
 FLOWS, LOGS = "cordon.flows.goflow2", "cordon.syslog"
 COUNTS = {FLOWS: PARTITIONS, LOGS: PARTITIONS}
 BEGIN = 1_700_000_000 * SECOND
-MINUTES, HOSTS, OFFENDER = 40, 24, 7
+STEPS, STEP, HOSTS, OFFENDER = 80, 30 * SECOND, 24, 7
 
 SITE = """
 version = 1
@@ -88,15 +90,15 @@ def record(at_ns: int, number: int, *, octets: int, packets: int) -> bytes:
 
 
 def day() -> Iterator[Input]:
-    """Minutes in which everybody says a little every ten seconds; then one of them floods for five seconds."""
+    """Forty minutes in which everybody says a little every half minute; then one of them floods for five seconds."""
     chance = random.Random(3)
-    for step in range(MINUTES * 6):
-        at = BEGIN + step * 10 * SECOND
+    for step in range(STEPS):
+        at = BEGIN + step * STEP
         everybody = range(1, HOSTS + 1)
-        lines = [record(at + n, n, octets=60_000 + chance.randrange(9_000), packets=80) for n in everybody]
+        lines = [record(at + n, n, octets=180_000 + chance.randrange(9_000), packets=240) for n in everybody]
         yield Input(FLOWS, step % PARTITIONS, b"\n".join([*lines, b"{torn"]), kafka_ns=at)
-        yield from marks(at + 10 * SECOND)
-    flood = BEGIN + MINUTES * 60 * SECOND
+        yield from marks(at + STEP)
+    flood = BEGIN + STEPS * STEP
     for tick in range(20):
         at = flood + tick * SECOND // 4
         yield Input(FLOWS, tick % PARTITIONS, record(at + 5, OFFENDER, octets=2_900_000, packets=2_100), kafka_ns=at)
@@ -134,6 +136,7 @@ def start(desk: Bench, name: str, *, site: Path, policy: Path) -> None:
     desk.start(name, "-m", "streams", "worker", *where, *run)
 
 
+@pytest.mark.timeout(300)
 def test_the_worker_killed_in_the_warm_up_scores_as_if_nothing_had_happened(tmp_path: Path) -> None:
     site, policy = files(tmp_path)
     inputs = list(day())
@@ -141,15 +144,14 @@ def test_the_worker_killed_in_the_warm_up_scores_as_if_nothing_had_happened(tmp_
     assert any(says[1] is Level.ISOLATE for says in wanted.verdicts.values())
     with bench(tmp_path, sources=tuple(COUNTS)) as desk:
         start(desk, "w0", site=site, policy=policy)
-        publishing = publish_slowly(desk, inputs, seconds=8)
-        for number, how in enumerate((signal.SIGKILL, signal.SIGTERM)):
-            desk.wait(lambda last: any(beat.event_ns for beat in last.values()))
-            threading.Event().wait(random.Random(number).uniform(0.0, 1.5))  # any moment will do
-            desk.end(f"w{number}", how)
-            start(desk, f"w{number + 1}", site=site, policy=policy)
+        publishing = publish_slowly(desk, inputs, seconds=6)
+        desk.wait(lambda last: last["w0"].event_ns > BEGIN)
+        threading.Event().wait(random.Random(1).uniform(0.0, 1.5))  # any moment will do
+        desk.end("w0", signal.SIGKILL)
+        start(desk, "w1", site=site, policy=policy)
         publishing.join()
-        beats = desk.drained(BEGIN + (MINUTES * 60 + 20) * SECOND)
+        beats = desk.drained(BEGIN + STEPS * STEP + 20 * SECOND)
         found = desk.outcome(beats)
     assert found.counts == wanted.counts
-    assert found.counts[FLOWS]["dead"] == MINUTES * 6
+    assert found.counts[FLOWS]["dead"] == STEPS
     assert dataclasses.replace(found, counts={}) == dataclasses.replace(wanted, counts={})

@@ -5,24 +5,28 @@ import signal
 import threading
 from pathlib import Path
 
+import pytest
+
 from controller.domain import wire
 from tests.integration.bench import SECOND, Input, bench, publish_slowly, story, undisturbed
 
+pytestmark = pytest.mark.timeout(300)  # each test starts two or three processes, and a group takes seconds to form
+
 
 def test_a_worker_killed_in_the_warm_up_counts_and_scores_as_if_nothing_had_happened(tmp_path: Path) -> None:
-    inputs = story(400)
+    inputs = story(160)
     chance = random.Random(7)
     with bench(tmp_path) as desk:
         desk.worker("w0", group="g0")
-        publishing = publish_slowly(desk, inputs, seconds=10)
-        for number, how in enumerate((signal.SIGKILL, signal.SIGTERM, signal.SIGKILL)):
+        publishing = publish_slowly(desk, inputs, seconds=7)
+        for number, how in enumerate((signal.SIGKILL, signal.SIGTERM)):
             name = f"w{number}"
             desk.wait(lambda last: any(beat.event_ns for beat in last.values()))
             threading.Event().wait(chance.uniform(0.0, 1.5))  # any moment will do
             desk.end(name, how)
             desk.worker(f"w{number + 1}", group=f"g{number + 1}")
         publishing.join()
-        beats = desk.drained(401 * SECOND)
+        beats = desk.drained(161 * SECOND)
         found, wanted = desk.outcome(beats), undisturbed(inputs)
     assert found.counts == wanted.counts
     assert found.verdicts == wanted.verdicts
@@ -30,16 +34,16 @@ def test_a_worker_killed_in_the_warm_up_counts_and_scores_as_if_nothing_had_happ
 
 
 def test_two_workers_share_the_partitions_and_take_over_from_each_other(tmp_path: Path) -> None:
-    inputs = story(300)
+    inputs = story(120)
     with bench(tmp_path) as desk:
         desk.worker("one", group="both")
-        publishing = publish_slowly(desk, inputs, seconds=8)
+        publishing = publish_slowly(desk, inputs, seconds=6)
         desk.wait(lambda last: last["one"].event_ns > 0)
         desk.worker("two", group="both")
         desk.wait(lambda last: all(beat.lag for beat in last.values()))
         desk.end("one", signal.SIGTERM)
         publishing.join()
-        beats = desk.drained(301 * SECOND)
+        beats = desk.drained(121 * SECOND)
         found, wanted = desk.outcome(beats), undisturbed(inputs)
     assert found.counts == wanted.counts
     assert found.verdicts == wanted.verdicts
