@@ -29,6 +29,7 @@ from deploy.supervisor import Supervisor
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
 PRESENT_S = 1.5  # scoring is no further behind: live time has come
+ALMOST_S = 20.0  # the day before is scored; the traffic may go on tick by tick
 WARM_UP_S = 600.0
 PAUSE_S = 0.1
 STAGGER_S = 4.0  # between the beginnings of two scenarios
@@ -181,6 +182,8 @@ class Demo:
             beats = self._beats()
             behind_ns = time.time_ns() - int(beats.get("streams", {}).get("event_ns", 0))  # noqa: TID251 - live time
             share = max(0.0, 1.0 - behind_ns / DAY_NS)
+            if behind_ns < ALMOST_S * SECOND_NS:
+                self._play.order(live=True)
             self._board.stage("a normal day passes, so that Cordon knows what is usual", share)
             return self._live and behind_ns < PRESENT_S * SECOND_NS and "controller" in beats
 

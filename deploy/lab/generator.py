@@ -43,6 +43,9 @@ TICK_NS = SECOND_NS // 4
 FALLEN = 0.2  # of what is offered
 LATEST_NS = 2 * TICK_NS  # behind the wall clock: live time has caught up
 PARTITIONS = 4
+COARSE_NS = 5 * SECOND_NS
+"""How finely time goes on while the day before is still being scored: nobody looks yet, and scoring has work to do."""
+
 
 Clock = Callable[[], int]
 
@@ -79,6 +82,7 @@ class Stage:
     ) -> None:
         self._source, self._live, self._journeys, self._out, self._say = source, live, journeys, out, say
         self._draw = Random(f"{source.seed} live")
+        self.step_ns = TICK_NS
         self._begun: set[int] = set()
         self._fallen: set[int] = set()
 
@@ -87,6 +91,8 @@ class Stage:
         order = json.loads(line)
         if "start" in order:
             self._live.start(self._journeys[int(order["start"])], at_ns=at_ns)
+        if order.get("live"):
+            self.step_ns = TICK_NS
         if "stop" in order:
             self._live.stop(int(order["stop"]))
         if order.get("totals"):
@@ -95,7 +101,7 @@ class Stage:
 
     def tick(self, *, at_ns: int, clock: Clock) -> None:
         """Play one tick, write it, and tell what is true of it."""
-        heard = self._live.tick(at_ns=at_ns, seconds=TICK_NS / SECOND_NS)
+        heard = self._live.tick(at_ns=at_ns, seconds=self.step_ns / SECOND_NS)
         if self._draw.random() < 0.5:
             line = chatter(self._source, self._draw, at_ns=at_ns - 1)
             heard = Heard(heard.records, (*heard.lines, line), heard.seen)
@@ -120,7 +126,7 @@ def play(stage: Stage, orders: "SimpleQueue[str]", *, from_ns: int, clock: Clock
     """Tick on until told to end; ticks that are due already follow each other at once."""
     at_ns, caught_up = from_ns, False
     while True:
-        at_ns += TICK_NS
+        at_ns += stage.step_ns
         wait_ns = at_ns - clock()
         if wait_ns > 0:
             time.sleep(wait_ns / 1e9)
@@ -129,7 +135,7 @@ def play(stage: Stage, orders: "SimpleQueue[str]", *, from_ns: int, clock: Clock
                 if not stage.obey(orders.get_nowait(), at_ns=at_ns):
                     return
         stage.tick(at_ns=at_ns, clock=clock)
-        if not caught_up and clock() - at_ns < LATEST_NS:
+        if not caught_up and stage.step_ns == TICK_NS and clock() - at_ns < LATEST_NS:
             caught_up = True
             say("live", at_ns=at_ns)
 
@@ -181,6 +187,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 _say("warming", fraction=round(fraction, 3))
         _say("warm", until_ns=end_ns, records=out.written.records)
         stage = Stage(source, Live(source, normal, plant, seed=given.seed), journeys, out, say=_say)
+        stage.step_ns = TICK_NS if given.no_day else COARSE_NS
         play(stage, orders, from_ns=end_ns, clock=clock, say=_say)
         publisher.flush()
         if publisher.lost:
