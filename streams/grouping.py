@@ -23,7 +23,7 @@ REFLECTORS = (
 """UDP services known to be abused for reflection (US-CERT TA14-017A and later advisories)."""
 
 _SMALL = 100
-_BARE, _FEW = 64, 3  # octets of a TCP packet without data, and packets of a flow that gets nowhere
+_BARE = 64  # octets of a TCP packet without data
 _ODD = np.array([protocol not in TAME for protocol in range(256)] + [True], np.bool_)  # the last is not IP: -1
 _QUIET = (53, 123, 137, 138, 443)  # services asked in small datagrams all day, NetBIOS by broadcast
 _BY_BROADCAST = (67, 68, 546, 547)  # DHCP is asked by broadcast: the question is not addressed to who answers
@@ -264,8 +264,8 @@ def _counts(flows: Columns, wanted: NDArray[np.bool_]) -> dict[Col, NDArray[np.i
     served = udp & (flows.src_port > 0) & ((flows.src_port < 1024) | np.isin(flows.src_port, REFLECTORS))
     served &= (flows.src_port != flows.dst_port) & ~np.isin(flows.src_port, _BY_BROADCAST)
     knocks = udp & small & (flows.dst_port > 0) & (flows.dst_port < 1024) & ~np.isin(flows.dst_port, _QUIET)
-    # Exporters that tell no TCP flags: a flow of a few packets without room for data has not got anywhere.
-    mute = tcp & (flags == 0) & (flows.packets <= _FEW) & (flows.bytes <= flows.packets * _BARE)
+    # Exporters that tell no TCP flags: a flow whose packets have no room for data has not got anywhere.
+    mute = tcp & (flags == 0) & (flows.bytes <= flows.packets * _BARE)
     login = tcp & np.isin(flows.dst_port, LOGIN_PORTS) & ((((flags & 0x02) > 0) & (flags != 0x12)) | (flags == 0))
     refused = echo & (
         (flows.protocol == ICMP) & np.isin(flows.icmp_type, _ICMP_ANSWERS)

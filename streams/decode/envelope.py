@@ -49,7 +49,13 @@ class LogLine:
 
 
 def opened(line: str, *, kafka_ns: int) -> LogLine | Mapping[str, Any]:
-    """Read one line; a JSON object that is an event of its own (Suricata EVE) comes back as such. Raises BadInput."""
+    """Read one line; a JSON object that is an event of its own (Suricata EVE) comes back as such. Raises BadInput.
+
+    Some devices end their datagrams with NUL; a NUL elsewhere is no text (RFC 5424, 6.4).
+    """
+    line = line.rstrip("\0")
+    if "\0" in line:
+        raise BadInput("binary")
     if line.lstrip().startswith("{"):
         return _json(line, kafka_ns=kafka_ns)
     if found := _RFC5424.match(line):
