@@ -14,7 +14,8 @@ from kafka import KafkaProducer
 
 from controller.domain import wire
 from controller.domain.verdict import Finding
-from tests.integration.bench import PARTITIONS, ROOT, SECOND, Bench, Input, bench
+from tests.integration.bench import PARTITIONS, ROOT, Bench, Input, bench
+from tests.streams.fakes import SECOND
 
 FLOWS, PMACCT, LOGS = "cordon.flows.goflow2", "cordon.flows.pmacct", "cordon.syslog"
 SOURCES = (FLOWS, PMACCT, LOGS)
