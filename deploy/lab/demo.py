@@ -9,7 +9,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from deploy.lab.console import Console, Decided
 from deploy.lab.control import Emulators
 from deploy.lab.judge import Judgement, Run, Snapshot, Truth, journal_lines, judge, snapshot
 from deploy.lab.probing import probes
-from deploy.lab.provider import Machine, Provider, provider
+from deploy.lab.provider import EXPERT, EXPERT_ENV, Machine, Provider, provider
 from deploy.supervisor import Supervisor
 
 SECOND_NS = 1_000_000_000
@@ -115,7 +115,8 @@ class Demo:
         )
         url, token = rig.connection(layout.connection) or ("", "")
         self._console = stack.enter_context(Console(url, token))
-        self._supervisor.launch(parts.controller(layout, ready=lambda: True))
+        controller = parts.controller(layout, ready=lambda: True)
+        self._supervisor.launch(replace(controller, environment={EXPERT_ENV: EXPERT}))
         board.event(f"the API answers at {url}; `cordon decisions`, `cordon show`, `cordon approve` reach it")
         self._warm_up()
 

@@ -105,6 +105,9 @@ MANAGED_HYPERVISORS = ("hv01", "hv02", "hv03")
 UNMANAGED_HYPERVISORS = 9
 SWITCHES = (("sw01", "cisco_ios"), ("sw02", "cisco_ios"), ("sw03", "juniper_junos"), ("sw04", "juniper_junos"))
 HOSTING_SWITCH = "as01"
+EXPERT, EXPERT_ENV = "for the demonstration only", "CORDON_DEMO_EXPERT"
+"""What lets into Gaia's expert mode, and the environment variable that carries it to the controller."""
+
 FIREWALLS = (("fw01", "linux_nftables", "shared-a"), ("fw02", "checkpoint_gaia", "shared-b"))
 CORE = "core01"
 VLANS = {"vps": 110, "dedicated": 120, "shared-a": 131, "shared-b": 132, "web": 140, "core": 150, "storage": 160}
@@ -387,4 +390,6 @@ def _options(platform: str) -> dict[str, str]:
     """A shell is entered as root, as its tools demand; a device's own command line under the operator's name."""
     if platform == "ovs_linux":
         return {"bridge": "br0", "user": "root"}
+    if platform == "checkpoint_gaia":
+        return {"user": OPERATOR, "expert_password": EXPERT}
     return {"user": "root" if platform == "linux_nftables" else OPERATOR}

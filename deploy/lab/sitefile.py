@@ -21,6 +21,7 @@ from controller.domain.estate import (
 from controller.domain.rulebook import Limits, Rulebook
 from deploy.lab.device import DevicePlan
 from deploy.lab.provider import (
+    EXPERT_ENV,
     FIREWALLS,
     FLOW_TOPIC,
     LOG_TOPIC,
@@ -86,6 +87,7 @@ def _device(provider: Provider, plan: DevicePlan, where: Listening | None, key_f
         role=role,
         username=where.user if where else "",
         key_file=str(key_file),
+        enable_env=EXPERT_ENV if plan.platform == "checkpoint_gaia" else "",
         exporter=exporter,
         quarantine_vlan=Vlan(QUARANTINE) if switching else None,
         options={name: text for name, text in plan.options.items() if name == "bridge"},
