@@ -129,11 +129,18 @@ def pieces(recordings: Iterable[Recording], *, tick_ns: int) -> Iterator[Piece]:
 
 
 def _taken_from(sender: str, at_ns: int, line: bytes) -> bytes:
-    """A log line in the envelope that Vector gives it; JSON has one already, or is an event of its own."""
-    if line.lstrip().startswith(b"{"):
+    """A log line in the envelope that Vector gives it; JSON that is no event of its own (Suricata's EVE) has one."""
+    if line.lstrip().startswith(b"{") and not _is_event(line):
         return line
     stamp = datetime.fromtimestamp(at_ns / 1e9, UTC).isoformat()
     return msgspec.json.encode({"message": line.decode(errors="replace"), "source_ip": sender, "timestamp": stamp})
+
+
+def _is_event(line: bytes) -> bool:
+    try:
+        return not isinstance(opened(line.decode(errors="replace"), kafka_ns=0), LogLine)
+    except BadInput:
+        return False
 
 
 def _goflow2(line: bytes, last_ns: int) -> int:

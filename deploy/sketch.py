@@ -132,11 +132,15 @@ def _site(
         interfaces=(*interfaces, *(Interface(name, "uplink", 1_000_000, PortRole.UPLINK) for name in names.values())),
         hosts=hosts,
         sources=tuple(
-            Source(f"cordon.replay.{kind.value}", kind, exporters=() if len(exporters) > 1 else tuple(exporters))
-            for kind in kinds
+            Source(f"cordon.replay.{kind.value}", kind, exporters=_writers(kind, exporters)) for kind in kinds
         ),
         management=tuple(covering_block(address) for address in exporters),
     )
+
+
+def _writers(kind: SourceFormat, exporters: list[Address]) -> tuple[Address, ...]:
+    """Log lines come from devices and hosts alike; flow records that name no exporter are the only one's."""
+    return () if kind is SourceFormat.SYSLOG or len(exporters) > 1 else tuple(exporters)
 
 
 def _wired(traces: dict[Address, _Trace], names: dict[Address, str]) -> tuple[tuple[Interface, ...], tuple[Host, ...]]:
