@@ -18,7 +18,7 @@ from controller.domain.estate import (
     Source,
     SourceFormat,
 )
-from controller.domain.rulebook import Limits, Rulebook
+from controller.domain.rulebook import Limits, Rulebook, Scoring
 from deploy.lab.device import DevicePlan
 from deploy.lab.provider import (
     EXPERT_ENV,
@@ -135,6 +135,9 @@ def _host(machine: Machine) -> Host:
 
 
 def policy_text(*, mode: str, kill_file: Path | None = None) -> str:
-    """The demonstration's policy: Cordon's own defaults in the mode asked for."""
+    """The demonstration's policy: Cordon's own defaults in the mode asked for.
+
+    A baseline learns by the minute, which is as finely as the records of the day before tell.
+    """
     limits = Limits(kill_file=str(kill_file) if kill_file else "")
-    return toml_text(Rulebook(version=1, mode=mode, limits=limits))
+    return toml_text(Rulebook(version=1, mode=mode, limits=limits, scoring=Scoring(baseline_window_s=60.0)))
