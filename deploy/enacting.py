@@ -30,6 +30,7 @@ from controller.ledger import Ledger
 from controller.readings import Readings
 from controller.reconciler import Reconciler
 from controller.surveying import Surveyor, Tools
+from deploy.heldback import HeldBack
 from deploy.lab.control import Burst, Emulators
 from deploy.lab.device import DevicePlan, Packets, PortPlan
 from deploy.recordings import Piece
@@ -40,7 +41,6 @@ from drivers.devices import Devices
 BEAT_S = 0.05
 PATIENCE_S = 60.0
 BEGINNING = frozenset({State.APPROVED, State.APPLYING})
-LEAST_PPS = 20.0
 USER = "root"
 
 
@@ -111,12 +111,19 @@ def at_emulated_devices(
         ledger = Ledger.open(f"sqlite:///{folder / 'ledger.sqlite3'}")
         try:
             with Emulators(folder / "control.sock") as plant:
-                before = plant.configurations()
+                before, clock = plant.configurations(), Wall()
                 streams = Streams(estate, rules, kinds)
                 mind = reasoning(estate, rules, ledger=ledger, holds=network.holds)
                 hands = Hands(mind, rules, network, rehearsal, plant=plant, estate=estate, watch=streams.watch)
-                report = replay(pieces, streams=streams, mind=mind, act=hands.act)
+                held = HeldBack(plant, estate)
+
+                def act(verdicts: list[Verdict]) -> None:
+                    hands.act(verdicts)
+                    held.look(ledger.live(), now_s=clock.now_ns() / 1e9)
+
+                report = replay(held.past(pieces), streams=streams, mind=mind, act=act)
                 hands.close()
+                report.held_back = held.records
                 report.changed = _changes(before, plant.configurations())
                 return report
         finally:
@@ -177,6 +184,8 @@ class Hands:
         with _sending(self._plant, self._estate, begun):
             if not self._lanes.idle(PATIENCE_S):
                 raise TimeoutError(f"the emulated devices did not take a fence within {PATIENCE_S:.0f} s")
+        if begun:
+            self._reconciler.attend()  # the streams hear at once whom to watch: recorded time may jump from here
 
     def announce(self, note: DecisionNote) -> None:
         """Tell the scorer, without a topic between."""
@@ -218,7 +227,7 @@ def _emulate(estate: Estate, folder: Path, supervisor: Supervisor) -> Estate:
 
 @contextmanager
 def _sending(plant: Emulators, estate: Estate, decisions: Sequence[Decision]) -> Iterator[None]:
-    """While this lasts, the subjects send at the rates of their verdicts."""
+    """While this lasts, the subjects send at the rates of their verdicts, be it a packet in some seconds."""
     over = threading.Event()
     if not decisions:
         yield
@@ -233,22 +242,23 @@ def _sending(plant: Emulators, estate: Estate, decisions: Sequence[Decision]) ->
 
 
 def _send(plant: Emulators, estate: Estate, decisions: Sequence[Decision], over: threading.Event) -> None:
-    before = time.monotonic()
+    begun = before = time.monotonic()
     while not over.wait(BEAT_S):
         now = time.monotonic()
-        bursts = [burst for one in decisions if (burst := _burst(estate, one, now - before)) is not None]
+        span = (before - begun, now - begun)
+        bursts = [burst for one in decisions if (burst := _burst(estate, one, span)) is not None]
         before = now
         plant.forward(bursts, now=Wall().now_ns() / 1e9)
 
 
-def _burst(estate: Estate, decision: Decision, seconds: float) -> Burst | None:
-    """What a subject sends in some seconds; None where nobody knows by which port."""
+def _burst(estate: Estate, decision: Decision, span: tuple[float, float]) -> Burst | None:
+    """What a subject sends from one moment to another (seconds); None for nothing, or by nobody knows which port."""
     who, rates = decision.attachment, decision.rates
     place = who.guest or next(iter(who.ports), None)
-    if place is None:
+    packets = int(rates.packets * span[1]) - int(rates.packets * span[0])
+    if place is None or not packets:
         return None
     host = estate.hosts.get(who.host)
-    packets = max(1, int(max(rates.packets, LEAST_PPS) * seconds))
     return Burst(
         ((place.device, place.interface),),
         Packets(
@@ -261,7 +271,7 @@ def _burst(estate: Estate, decision: Decision, seconds: float) -> Burst | None:
             src_port=4000,
             dst_port=80,
             packets=packets,
-            octets=int(rates.bits * seconds / 8) or packets * 64,
-            seconds=seconds,
+            octets=int(packets * rates.bits / 8 / rates.packets) or packets * 64,
+            seconds=span[1] - span[0],
         ),
     )

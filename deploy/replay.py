@@ -90,6 +90,7 @@ class Report:
     decisions: tuple[Decision, ...] = ()
     notices: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
+    held_back: int = 0  # records that were not replayed, for an emulated device would have stopped their packets
     changed: dict[str, list[str]] = field(default_factory=dict)  # device → lines that it holds now and did not before
 
     def hear(self, verdicts: Iterable[Verdict]) -> None:
@@ -219,6 +220,7 @@ def document(report: Report) -> dict[str, Any]:
         "decisions": [_decision(one) for one in report.decisions],
         "notices": list(report.notices),
         "silent": list(report.silent),
+        "held_back": report.held_back,
         "changed": report.changed,
     }
 

@@ -160,6 +160,8 @@ def tell(report: Mapping[str, Any], out: TextIO) -> None:
         _tell_decision(one, out)
     if not report["decisions"]:
         out.write("no decision: nothing would have been fenced\n")
+    if report["held_back"]:
+        out.write(f"{report['held_back']:,} further records were held back by the fences\n")
     for notice in report["notices"]:
         out.write(f"page: {notice}\n")
     if report["silent"]:
