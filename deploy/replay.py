@@ -94,12 +94,12 @@ class Report:
     changed: dict[str, list[str]] = field(default_factory=dict)  # device → lines that it holds now and did not before
 
     def hear(self, verdicts: Iterable[Verdict]) -> None:
-        """Take in verdicts."""
+        """Take in verdicts. One that accuses nobody counts where it says why: no cause found, or not yet judged."""
         for verdict in verdicts:
             subject = subject_text(verdict.subject)
             if subject in self.voices:
                 self.voices[subject].hear(verdict)
-            elif verdict.level > Level.CLEAR:
+            elif verdict.level > Level.CLEAR or verdict.evidence:
                 self.voices[subject] = Voice(verdict, verdict.tick_end_ns)
 
 

@@ -151,7 +151,8 @@ def tell(report: Mapping[str, Any], out: TextIO) -> None:
         out.write(f"  {count:,} dead: {reason}\n")
     for one in report["verdicts"]:
         when = datetime.fromtimestamp(one["first_ns"] / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
-        out.write(f"{one['subject']}: {one['finding']}, {one['level']} (score {one['score']:.0f}), first at {when}\n")
+        finding = "nothing to act on" if one["level"] == "clear" else f"{one['finding']}, {one['level']}"
+        out.write(f"{one['subject']}: {finding} (score {one['score']:.0f}), first at {when}\n")
         for evidence in one["evidence"]:
             out.write(f"  {evidence['detector']}: {evidence['text']}\n")
     if not report["verdicts"]:

@@ -1,155 +1,49 @@
 """Replays: a folder holds what happened and what is expected of it. A new case is a new folder.
 
-`parameters.toml` names a scenario to be filmed at a provider (with its seed), or a capture to be turned into records
-by pmacctd; `policy.toml`, where there is one, the rules; `expected.json` what must come out. Keys of the latter:
-`decisions` (all of them), `acted_at_most`, `waiting_at_least`, `waiting_because` (words among the reasons),
-`offenders` (all subjects at isolate), `findings` by subject, `silent`, `why_dead`, `received`, `changed` (devices that
-hold other lines in the end).
+`parameters.toml` names a scenario to be filmed at a provider (with its seed), a capture to be turned into records by
+pmacctd (with its `aggregate` and further `settings`), or a recorded log; `policy.toml`, where there is one, the rules;
+`expected.json` what must come out. Keys of the latter: `decisions` (all of them), `acted_at_most`, `waiting_at_least`,
+`waiting_because` (words among the reasons), `offenders` (all subjects at isolate), `watched` (all offenders at watch or
+above), `findings` and `evidence` (words) by subject, `silent`, `why_dead`, `received`, `changed` (devices that hold
+other lines in the end), `held_back_at_least` (records that the fences stopped).
 """
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import time
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from deploy.lab.filming import film
-from deploy.lab.provider import provider
-from deploy.lab.scenarios import journey
-from deploy.lab.sitefile import site
-from deploy.rerun import Request, rerun
-from deploy.tomlwriting import toml_text
+from deploy.rerun import rerun
+from tests.replays.making import made
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
-CORPUS = Path(os.environ.get("CORDON_CORPUS", ROOT.parent / "shared" / "data"))
-BEGIN_NS = 1_795_000_200 * 1_000_000_000
 CASES = sorted(path.parent for path in HERE.glob("*/parameters.toml"))
 WAITING = {"proposed"}
 
-PMACCTD = """\
-daemonize: false
-pcap_savefile: {capture}
-pcap_savefile_wait: true
-plugins: print[records]
-aggregate[records]: src_host, dst_host, src_port, dst_port, proto, tcpflags, timestamp_start
-print_output[records]: json
-print_output_file[records]: {output}
-print_output_file_append[records]: true
-print_refresh_time[records]: 600
-plugin_buffer_size[records]: 1024
-plugin_pipe_size[records]: 1024000
-"""
 
-
-@dataclass(frozen=True)
-class Case:
-    name: str
-    parameters: dict[str, Any]
-    expected: dict[str, Any]
-    policy: Path | None
-
-
-def case(folder: Path) -> Case:
-    policy = folder / "policy.toml"
-    return Case(
-        folder.name,
-        tomllib.loads((folder / "parameters.toml").read_text()),
-        json.loads((folder / "expected.json").read_text()),
-        policy if policy.exists() else None,
-    )
-
-
-def filmed(given: Case, folder: Path) -> Request:
-    parameters = given.parameters
-    source = provider(parameters["seed"])
-    made = film(
-        source,
-        journey(source, parameters["scenario"]),
-        folder,
-        hours=parameters["hours"],
-        seconds=parameters["seconds"],
-        quiet_s=parameters.get("quiet_s", 0.0),
-        begin_ns=BEGIN_NS,
-    )
-    described = folder / "site.toml"
-    described.write_text(toml_text(site(source, {}, key_file=folder / "none")))
-    return Request(
-        files=(made.flows, made.logs),
-        site=described,
-        policy=given.policy,
-        emulate=parameters.get("emulate", False),
-    )
-
-
-def captured(given: Case, folder: Path) -> Request:
-    """Records that Debian's pmacctd makes of a capture."""
-    capture = CORPUS / given.parameters["capture"]
-    if not capture.exists():
-        pytest.skip(f"the corpus is missing: {capture}")
-    if shutil.which("pmacctd") is None:
-        pytest.skip("pmacctd is missing (Debian: pmacct)")
-    output, settings = folder / "records.json", folder / "pmacctd.conf"
-    settings.write_text(PMACCTD.format(capture=capture, output=output))
-    with (folder / "pmacctd.log").open("wb") as log:
-        process = subprocess.Popen(["pmacctd", "-f", str(settings)], stdout=log, stderr=log)
-        _wait(lambda: "finished reading PCAP" in (folder / "pmacctd.log").read_text())
-        _wait(_idle(process.pid))
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
-    return Request(
-        files=(output,),
-        ours=tuple(given.parameters["ours"]),
-        policy=given.policy,
-        emulate=given.parameters.get("emulate", False),
-    )
-
-
-def _idle(pid: int) -> Callable[[], bool]:
-    """A state: neither pmacctd nor its plugin has used the processor for a second, so that their pipe is empty."""
-    seen: list[tuple[float, int]] = []
-
-    def idle() -> bool:
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        spent = sum(int(part) for one in (pid, *children) for part in _stat(one)[11:13])
-        if not seen or seen[-1][1] != spent:
-            seen.append((time.monotonic(), spent))
-        return time.monotonic() - seen[-1][0] > 1.0
-
-    return idle
-
-
-def _stat(pid: object) -> list[str]:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-
-
-def _wait(state: Callable[[], bool], deadline_s: float = 20.0) -> None:
-    end = time.monotonic() + deadline_s
-    while not state():
-        assert time.monotonic() < end, "the state did not come"
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where records of captures stand that several cases read."""
+    return tmp_path_factory.mktemp("records")
 
 
 def _param(folder: Path) -> Any:
     parameters = tomllib.loads((folder / "parameters.toml").read_text())
-    marks = [pytest.mark.corpus] if "capture" in parameters else []
+    marks = [] if "scenario" in parameters else [pytest.mark.corpus]
     return pytest.param(folder, id=folder.name, marks=marks)
 
 
 @pytest.mark.parametrize("folder", [_param(folder) for folder in CASES])
-def test_a_replay_ends_as_expected(folder: Path, tmp_path: Path) -> None:
-    given = case(folder)
-    make = captured if "capture" in given.parameters else filmed
-    report = rerun(make(given, tmp_path))
-    assert report["received"] == report["scored"] + report["dead"] + report["skipped"]
-    for what, wanted in given.expected.items():
+def test_a_replay_ends_as_expected(folder: Path, tmp_path: Path, shelf: Path) -> None:
+    policy = folder / "policy.toml"
+    parameters = tomllib.loads((folder / "parameters.toml").read_text())
+    expected = json.loads((folder / "expected.json").read_text())
+    report = rerun(made(parameters, policy if policy.exists() else None, tmp_path, shelf))
+    assert report["received"] == report["scored"] + report["dead"] + report["skipped"] > 0
+    for what, wanted in expected.items():
         assert CHECKS[what](report, wanted), f"{what}: {_shown(report)}"
 
 
@@ -170,9 +64,9 @@ def _because(report: dict[str, Any], words: list[str]) -> bool:
     return all(word in said for word in words)
 
 
-def _offenders(report: dict[str, Any], wanted: list[str]) -> bool:
-    loud = [one for one in report["verdicts"] if one["level"] == "isolate" and one["finding"] == "offender"]
-    return sorted(one["subject"] for one in loud) == sorted(wanted)
+def _offenders(report: dict[str, Any], levels: set[str]) -> list[str]:
+    loud = [one for one in report["verdicts"] if one["level"] in levels and one["finding"] == "offender"]
+    return sorted(one["subject"] for one in loud)
 
 
 def _findings(report: dict[str, Any], wanted: dict[str, str]) -> bool:
@@ -180,17 +74,28 @@ def _findings(report: dict[str, Any], wanted: dict[str, str]) -> bool:
     return {subject: found.get(subject) for subject in wanted} == wanted
 
 
+def _evidence(report: dict[str, Any], wanted: dict[str, list[str]]) -> bool:
+    found = {
+        one["subject"]: " ".join(f"{each['detector']}: {each['text']}" for each in one["evidence"])
+        for one in report["verdicts"]
+    }
+    return all(word in found.get(subject, "") for subject, words in wanted.items() for word in words)
+
+
 CHECKS: dict[str, Callable[[dict[str, Any], Any], bool]] = {
     "decisions": _decisions,
     "acted_at_most": lambda report, most: len(report["decisions"]) - len(_waiting(report)) <= most,
     "waiting_at_least": lambda report, least: len(_waiting(report)) >= least,
     "waiting_because": _because,
-    "offenders": _offenders,
+    "offenders": lambda report, wanted: _offenders(report, {"isolate"}) == sorted(wanted),
+    "watched": lambda report, wanted: _offenders(report, {"watch", "contain", "isolate"}) == sorted(wanted),
     "findings": _findings,
+    "evidence": _evidence,
     "silent": lambda report, wanted: report["silent"] == wanted,
     "why_dead": lambda report, wanted: set(report["why_dead"]) == set(wanted),
     "received": lambda report, wanted: report["received"] == wanted,
     "changed": lambda report, wanted: sorted(report["changed"]) == sorted(wanted),
+    "held_back_at_least": lambda report, least: report["held_back"] >= least,
 }
 
 
