@@ -310,7 +310,8 @@ class Views:
         learned = self.learned[heard].copy()
         self.learned[heard] = 0
         self._outlasting(start, ticks)
-        for view in heard[self.refs[heard] == 0].tolist():
+        held = self.held()
+        for view in held[self.refs[held] == 0].tolist():
             del self._index[int(self.slot[view]), int(self.exporter[view]), int(self.vantage[view])]
             self._free.append(view)
         return heard, learned
