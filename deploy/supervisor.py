@@ -19,6 +19,7 @@ from typing import IO, Self
 
 PR_SET_PDEATHSIG = 1
 LOG_TAIL = 2_000
+LAST_WORDS = 300
 LOOK_S = 0.02
 
 
@@ -111,7 +112,7 @@ class Supervisor:
                     self._restart(kept)
             elif kept.process.poll() is not None:
                 if not kept.part.mortal:
-                    self._fail(kept, f"ended with status {kept.process.returncode}")
+                    self._fail(kept, f"ended with status {kept.process.returncode}{_last_words(kept.log)}")
             elif kept.part.alive is not None and not kept.part.alive():
                 _end(kept.process, self._grace)
                 self._fail(kept, "stalled")
@@ -207,6 +208,12 @@ def _signal(process: "subprocess.Popen[bytes]", number: signal.Signals) -> None:
 def _tail(log: Path) -> str:
     text = log.read_bytes()[-LOG_TAIL:].decode(errors="replace").strip()
     return text or "its log is empty"
+
+
+def _last_words(log: Path) -> str:
+    """The last line of a log, which says why a process went, as the end of a sentence."""
+    lines = [line for line in log.read_bytes()[-LOG_TAIL:].decode(errors="replace").splitlines() if line.strip()]
+    return f" ({lines[-1].strip()[:LAST_WORDS]})" if lines else ""
 
 
 def python(*arguments: str) -> tuple[str, ...]:

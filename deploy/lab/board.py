@@ -166,8 +166,12 @@ class LiveBoard:
         self._view.stage, self._view.share = text, share
 
     def event(self, text: str) -> None:
-        """Add it to the last events."""
-        self._view.events.append((time.monotonic() - self._began, text))
+        """Add it to the last events, or below the board when that is closed."""
+        at_s = time.monotonic() - self._began
+        if self._live.is_started:
+            self._view.events.append((at_s, text))
+        else:
+            self._print(at_s, text)
 
     def traffic(self, scenario: int, traffic: Traffic) -> None:
         """Show it in the table of offenders."""
@@ -194,8 +198,11 @@ class LiveBoard:
         if self._live.is_started:
             self._live.stop()
             for at_s, text in self._view.events:
-                self._console.print(f"[dim]{at_s:6.1f} s[/dim]  {text}", highlight=False)
+                self._print(at_s, text)
             self._console.print()
+
+    def _print(self, at_s: float, text: str) -> None:
+        self._console.print(Text.assemble((f"{at_s:6.1f} s", "dim"), "  ", text))
 
     def _draw(self) -> RenderableType:
         view = self._view

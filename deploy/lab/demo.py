@@ -302,7 +302,7 @@ class Demo:
         evidence = str(decision.evidence[0]["text"]) if decision and decision.evidence else ""
         steps = [Milestone("first bad record", 0.0 if truth.sent_ns else None, truth.machine)]
         verdict = after(decision.verdict_ns, since_ns=truth.received_ns) if decision else None
-        steps.append(Milestone("verdict", verdict, evidence))
+        steps.append(Milestone("verdict, in event time", verdict, evidence))
         state = decision.row.state if decision else ""
         steps.append(Milestone("decision", after(decision.decided_ns) if decision else None, state))
         for fence in decision.fences if decision else ():

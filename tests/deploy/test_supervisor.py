@@ -147,3 +147,12 @@ signal.pause()
         keeper.kill()
         keeper.wait()
     wait_until(lambda: gone(pid))
+
+
+def test_a_part_that_falls_says_its_last_words_on_the_terminal(tmp_path: Path) -> None:
+    said: list[str] = []
+    with Supervisor(tmp_path / "logs", backoff=Backoff(first_s=5.0), say=said.append, grace_s=1.0) as one:
+        process = one.launch(Part("controller", python("raise SystemExit('CORDON_FW01 is not set')")))
+        process.wait()
+        one.tend()
+    assert said == ["controller ended with status 1 (CORDON_FW01 is not set); starting it again in 5.0 s"]
