@@ -103,7 +103,7 @@ def decision(one: Mapping[str, Any]) -> None:
     lines("reasons", [f"{'+' if item['allows'] else '-'} {item['rule']}: {item['text']}" for item in one["reasons"]])
     for fence in one["plan"]:
         lines(f"fence {fence['kind']}: {fence['why']}", [text for leg in fence["legs"] for text in _leg(leg)])
-    lines("timeline", [f"{clock(item['at_ns'])}  {item['text']}" for item in one["timeline"]])
+    lines("timeline", [f"{clock(item['at_ns'])} {item['clock']:<5}  {item['text']}" for item in one["timeline"]])
 
 
 def _leg(leg: Mapping[str, Any]) -> list[str]:

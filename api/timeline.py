@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from api.schemas.decisions import Happening
 from controller.domain.decision import By, Move
-from controller.domain.record import Decision
+from controller.domain.record import Decision, FenceRecord
 
 PEOPLE_SAY = {
     By.PROPOSE: "proposed",
@@ -33,11 +33,22 @@ EFFECTS = {
 
 
 def timeline(decision: Decision, moves: Sequence[Move]) -> list[Happening]:
-    """What happened, oldest first. Event times and wall times are told apart; live, they differ by the lateness."""
-    return sorted(_happenings(decision, moves), key=lambda one: one.at_ns)
+    """What happened, first things first, each with the clock that stamped it.
+
+    Event time runs behind the wall by the lateness that records are allowed. So the moves stand in the order in which
+    they were made, no move stands before the proof that it rests on, and the rest stands between them by its stamp.
+    """
+    proofs = [one for record in decision.fences for one in _proofs(record)]
+    proven_ns = max((one.at_ns for one in proofs), default=0)
+    placed = [(one.at_ns, one) for one in proofs]
+    floor = 0
+    for one in _story(decision, moves):
+        floor = max(floor, one.at_ns, proven_ns if one.what == f"move:{By.VERIFY}" else 0)
+        placed.append((floor, one))
+    return [one for _, one in sorted(placed, key=lambda pair: pair[0])]
 
 
-def _happenings(decision: Decision, moves: Sequence[Move]) -> Iterator[Happening]:
+def _story(decision: Decision, moves: Sequence[Move]) -> Iterator[Happening]:
     if decision.first_bad_ns:
         yield Happening(at_ns=decision.first_bad_ns, clock="event", what="first_bad", text="first bad record received")
     yield Happening(
@@ -51,17 +62,6 @@ def _happenings(decision: Decision, moves: Sequence[Move]) -> Iterator[Happening
         yield Happening(
             at_ns=move.at_ns, clock="event", what=f"move:{move.by}", text=f"{said} ({move.actor}: {move.why})"
         )
-    for record in decision.fences:
-        for leg in record.legs:
-            place = f"{record.fence.kind} on {leg.slot.device} {leg.slot.name}"
-            if leg.recorded_ns:
-                yield Happening(
-                    at_ns=leg.recorded_ns, clock="wall", what="recorded", text=f"{place}: lines and undo recorded"
-                )
-            if leg.verified_ns:
-                yield Happening(
-                    at_ns=leg.verified_ns, clock="wall", what="verified", text=f"{place}: read back as wanted"
-                )
     if decision.effect:
         judged_ns = decision.facts.get(f"{decision.effect}_ns", "")
         yield Happening(
@@ -70,3 +70,14 @@ def _happenings(decision: Decision, moves: Sequence[Move]) -> Iterator[Happening
             what=f"effect:{decision.effect}",
             text=EFFECTS.get(decision.effect, decision.effect),
         )
+
+
+def _proofs(record: FenceRecord) -> Iterator[Happening]:
+    for leg in record.legs:
+        place = f"{record.fence.kind} on {leg.slot.device} {leg.slot.name}"
+        if leg.recorded_ns:
+            yield Happening(
+                at_ns=leg.recorded_ns, clock="wall", what="recorded", text=f"{place}: lines and undo recorded"
+            )
+        if leg.verified_ns:
+            yield Happening(at_ns=leg.verified_ns, clock="wall", what="verified", text=f"{place}: read back as wanted")

@@ -16,6 +16,7 @@ from streams.activity import Combined
 from streams.checkpoint import Checkpoint
 from streams.decode import Reject
 from streams.envelope import Kind, Part, unpack
+from streams.rows import records
 from streams.tally import Counts, Tally, tally_from, tally_of
 
 LETTERS_A_MESSAGE = 16
@@ -233,9 +234,16 @@ class Lane:
                 except Exception as error:  # a fault in scoring costs one part, which is kept, and not the worker
                     self.faults.refused += 1
                     reason = f"score: {type(error).__name__}: {error}"[:200]
-                    source = f"{where} from {part.origin}@{part.offset}"
-                    letters.append(wire.dead_letter(part.body, source=source, reason=reason, at_ns=kafka_ns))
+                    letters.append(self._refused(part, reason, where=where, at_ns=kafka_ns))
         return Said(tuple(verdicts), tuple(letters))
+
+    def _refused(self, part: Part, reason: str, *, where: str, at_ns: int) -> wire.DeadLetter:
+        """A part that the scorer could not take: its records are dead, here where they would have been scored."""
+        lost = records(part.body)
+        topic = part.origin.rpartition("/")[0]
+        self.tally.add(Tally({topic: Counts(dead=lost)}))
+        source = f"{where} from {part.origin}@{part.offset}"
+        return wire.dead_letter(part.body, source=source, reason=reason, at_ns=at_ns, count=lost)
 
     def _is_next(self, part: Part) -> bool:
         last = self._seen.get(part.origin)

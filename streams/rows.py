@@ -190,12 +190,21 @@ def encode(body: Body, rows: Rows | None) -> bytes:
 def decode(raw: bytes) -> tuple[Body, Rows | None]:
     """Read `encode`. Raises BadInput."""
     if raw[:2] != bytes((ord("C"), VERSION)):
-        raise BadInput("not activity of version 1")
+        raise BadInput(f"not activity of version {VERSION}")
     try:
         body = _DECODER.decode(zlib.decompress(raw[3:]) if raw[2] else raw[3:])
         return body, _rows(body.columns) if body.columns else None
     except (msgspec.MsgspecError, zlib.error, ValueError, TypeError, KeyError, IndexError) as error:
         raise BadInput(f"activity: {error}") from None
+
+
+def records(raw: bytes) -> int:
+    """How many source records a message of activity stands for; 0 when it cannot be read."""
+    try:
+        body = _DECODER.decode(zlib.decompress(raw[3:]) if raw[2] else raw[3:])
+    except (msgspec.MsgspecError, zlib.error, IndexError):
+        return 0
+    return sum(count for _, count in body.heard)
 
 
 def _columns(rows: Rows) -> list[tuple[str, tuple[str, bytes]]]:

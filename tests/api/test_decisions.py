@@ -84,6 +84,23 @@ def test_a_decision_is_shown_with_lines_undo_evidence_reasons_moves_and_timeline
     ]
 
 
+def test_a_story_is_told_in_the_order_in_which_it_happened_though_event_time_runs_behind(house: House) -> None:
+    one = house.propose("d-1")
+    one = house.ledger.move(one, By.APPROVE, at_ns=NOON_NS + 500, actor="ann", why="by the wall")
+    one = house.ledger.move(one, By.APPLY, at_ns=NOON_NS + 250, actor="controller", why="by event time")
+    leg = replace(one.fences[0].legs[0], recorded_ns=NOON_NS + 600, verified_ns=NOON_NS + 900)
+    one = house.ledger.record(one, leg)
+    house.ledger.move(one, By.VERIFY, at_ns=NOON_NS + 400, actor="controller", why="read back, by event time")
+    told = [(one["what"], one["clock"]) for one in house.get("/decisions/d-1")["timeline"]]
+    assert told[-5:] == [
+        ("move:approve", "event"),
+        ("move:apply", "event"),
+        ("recorded", "wall"),
+        ("verified", "wall"),
+        ("move:verify", "event"),
+    ]
+
+
 def test_an_approval_is_a_move_in_the_ledger_in_the_callers_name(house: House) -> None:
     house.propose()
     answer = house.ask("POST", "/decisions/d-1/approve", Role.APPROVER, json=REASON)

@@ -13,7 +13,9 @@ from controller.domain.verdict import Verdict
 from streams.agents import LETTERS_A_MESSAGE, Combine, Lane, Message
 from streams.checkpoint import Checkpoint
 from streams.envelope import Kind, Part, pack
+from streams.rows import Body, encode
 from streams.shift import inputs_of, scored
+from streams.tally import Counts, Tally
 from tests.streams.fakes import SECOND, CountingCombiner, CountingScorer
 
 INPUTS = inputs_of({"flows": 2})
@@ -101,6 +103,22 @@ def test_a_part_that_the_scorer_refuses_is_kept_and_the_next_one_is_taken() -> N
     said = counting.message(0, pack(made), kafka_ns=77)
     assert [(letter.reason, letter.at_ns) for letter in said.letters] == [("score: BadInput: poison", 77)]
     assert counting.scorer.counts()["flows"]["scored"] == 1
+
+
+class RefusingScorer(CountingScorer):
+    """A scorer that takes nothing, as one would with a fault in it."""
+
+    def apply(self, body: bytes, *, origin: str = "") -> None:
+        raise ZeroDivisionError(origin)
+
+
+def test_records_of_activity_that_the_scorer_could_not_take_are_dead_and_not_lost() -> None:
+    body = encode(Body("flows", [(4, 70), (5, 7)], []), None)
+    part = Part(Kind.FRAME, "flows/0", 0, Tally({"flows": Counts(received=77)}).encode(), body)
+    counting = Lane(RefusingScorer(inputs=("flows/0",)), partition=0, inputs=("flows/0",), start=0)
+    said = counting.message(0, pack([part]), kafka_ns=77)
+    assert [(letter.reason, letter.count) for letter in said.letters] == [("score: ZeroDivisionError: flows/0", 77)]
+    assert counting.tally.sources["flows"] == Counts(received=77, dead=77)
 
 
 def test_activity_that_cannot_be_read_is_kept() -> None:
