@@ -83,7 +83,7 @@ class Demo:
         self._provider: Provider = provider(options.seed)
         self._incidents = [Incident(number, self._provider.offender(number)) for number in options.scenarios]
         self._records = self._messages = 0
-        self._approved: set[str] = set()
+        self._asked: set[str] = set()
         self._live = False
 
     def prepare(self, stack: ExitStack) -> None:
@@ -234,14 +234,18 @@ class Demo:
         self._board.decisions([one.row for one in decisions])
         for incident in self._incidents:
             incident.decision = self._decision_on(incident, decisions)
-        if self._options.mode == "approve" and self._options.approves_itself:
-            self._approve(decisions)
+        if self._options.mode == "approve":
+            self._put_to_people(decisions)
 
-    def _approve(self, decisions: Iterable[Decided]) -> None:
+    def _put_to_people(self, decisions: Iterable[Decided]) -> None:
+        """Approve what is proposed, or say how a person does; each decision once."""
         for one in decisions:
-            if one.state == "proposed" and one.id not in self._approved:
-                self._approved.add(one.id)
-                self._console.approve(one.id, reason="demonstration with --auto-approve")
+            if one.state == "proposed" and one.id not in self._asked:
+                self._asked.add(one.id)
+                if self._options.approves_itself:
+                    self._console.approve(one.id, reason="demonstration with --auto-approve")
+                else:
+                    self._board.event(f"approve it in another terminal: cordon approve {one.id[:12]} --reason WHY")
 
     def _counted(self) -> bool:
         self._hear()
