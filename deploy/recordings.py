@@ -19,7 +19,7 @@ from controller.domain.errors import BadInput
 from controller.domain.estate import SourceFormat
 from streams.decode.envelope import LogLine, opened
 from streams.decode.stamps import stamp_ns
-from streams.listen import FRAME, LINE
+from streams.files import FRAME, LINE
 
 MOST_RECORDS = 1_000
 LOOKED_AT = 50  # lines of a file, to tell its format

@@ -23,7 +23,7 @@ from pathlib import Path
 from controller.domain import wire
 from controller.domain.errors import ConfigError
 from streams.broker import CLUSTER, Access, Tempo, access
-from streams.listen import Lines, close, frames, opened
+from streams.files import Lines, close, frames, opened
 from streams.publish import Publisher, create_topics
 from streams.settings import Settings, load
 

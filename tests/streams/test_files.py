@@ -7,7 +7,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.listen import LINE, Lines, close, frames, opened
+from streams.files import LINE, Lines, close, frames, opened
 
 
 class Dribble:

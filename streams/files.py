@@ -1,7 +1,4 @@
-"""Lines of a file or a pipe become frames: one Kafka message holds many records.
-
-Our own listeners for sFlow, NetFlow and syslog datagrams belong here too; until then collectors do that work.
-"""
+"""Lines of a file or a pipe become frames: one Kafka message holds many records."""
 
 import gzip
 import sys
