@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.domain.rulebook import Detectors
+from controller.domain.rulebook import Detectors, Scoring
 from streams.baseline import QUANTITIES, Shape, hour_of_week
 from streams.detect.spoofed_source import FEW
 from streams.habits import HABITS
@@ -102,7 +102,7 @@ def look(
     tick: int,
     *,
     chosen: Ints,
-    min_age_s: float,
+    scoring: Scoring,
 ) -> Look | None:
     """Read these views, in which every view of a subject stands or none, at the end of `tick`; None for no views."""
     active = chosen
@@ -112,7 +112,7 @@ def look(
     slots, place = np.unique(views.slot[active], return_inverse=True)
     counts = admitted(views, active, subjects, sensors.heard(tick))
     tick_s = views.tick_ms / 1000
-    rate, low = _rates(views, active, tick, tick_s)
+    rate, low = _rates(views, active, tick, tick_s, burst=scoring.burst_factor)
     rate[~counts, OUT] = 0.0
     low[~counts, OUT] = 0.0
     starts = np.searchsorted(place, np.arange(len(slots)))
@@ -132,7 +132,7 @@ def look(
         normal_mail=normal[:, 2],
         spread=subjects.baselines.spread(slots),
         age_s=subjects.baselines.age_s(slots),
-        mature=subjects.baselines.mature(slots, min_age_s),
+        mature=subjects.baselines.mature(slots, scoring.baseline_min_age_s),
         attachment=subjects.attachment[slots],
         spoofed=(flags & Flag.SPOOFED) > 0,
         mail_server=subjects.mail_server[slots],
@@ -142,11 +142,12 @@ def look(
     return Look(reading, _loudest(rate[:, Col.PACKETS], witness, active, place, len(slots)), active, place, counts)
 
 
-def _rates(views: Views, active: Ints, tick: int, tick_s: float) -> tuple[Floats, Floats]:
-    """Best estimate and lower bound a second, of each view and column, both from the same window.
+def _rates(views: Views, active: Ints, tick: int, tick_s: float, *, burst: float) -> tuple[Floats, Floats]:
+    """Best estimate and lower bound a second, of each view and column.
 
-    That is the last second; where few packets were sampled in it, the last four if they bound the rate higher. What
-    began within the last second is estimated by the last tick, if enough was sampled in it; a bound never is.
+    Both are of the last second; where few packets were sampled in it, of the last four if they bound the rate higher.
+    What began within the last second is estimated by the last tick, if enough was sampled in it. The last tick bounds a
+    rate as well, but it has to be `burst` times as loud for it: a healthy host may be loud for a moment.
     """
     lasting = views.rate[active] / MILLI
     windows = (
@@ -162,7 +163,9 @@ def _rates(views: Views, active: Ints, tick: int, tick_s: float) -> tuple[Floats
     longer = ((fast_error > enough) & (slow_low[:, Col.PACKETS] > fast_low[:, Col.PACKETS]))[:, None]
     rate = np.where(longer, slow, fast)
     rising = (now_error <= enough) & (now[:, Col.PACKETS] > rate[:, Col.PACKETS])
-    return np.where(rising[:, None], now, rate), np.where(longer, slow_low, fast_low)
+    low = np.where(longer, slow_low, fast_low)
+    low[:, OUT] = np.maximum(low[:, OUT], _bounded(now, now_error)[:, OUT] / burst)
+    return np.where(rising[:, None], now, rate), low
 
 
 def _error(window: NDArray[np.int64], lasting: Floats, seconds: float) -> Floats:

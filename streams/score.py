@@ -194,7 +194,7 @@ class Scorer:
             self._shapes,
             tick,
             chosen=chosen,
-            min_age_s=self._rules.scoring.baseline_min_age_s,
+            scoring=self._rules.scoring,
         )
 
     def _detect(self, seen: Look, end_ns: int, tick: int) -> None:

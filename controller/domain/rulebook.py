@@ -19,6 +19,7 @@ class Scoring:
     contain: float = 60.0
     isolate: float = 80.0
     buckets: int = 4096
+    burst_factor: float = 2.0  # how much louder than a second's worth a single tick has to be, to count by itself
     baseline_window_s: float = 10.0  # a baseline learns one value per window in which the host was heard
     baseline_memory: int = 400  # windows until an old value has faded to 1/e
     baseline_min_age_s: float = 14_400.0  # event time over which a host must have been heard before its ratio counts
@@ -34,6 +35,8 @@ class Scoring:
             raise ValueError("0 < watch < contain < isolate <= 100")
         if self.tick_ms <= 0 or (1000 % self.tick_ms and self.tick_ms % 1000):
             raise ValueError("tick_ms that divides a second or is whole seconds")
+        if self.burst_factor < 1:
+            raise ValueError("burst_factor of at least 1")
         if self.buckets < 4096:
             raise ValueError("buckets of at least 4096")
 

@@ -1,6 +1,7 @@
 """The situations of the design as records in and verdicts out: who is named, how soon, and who is not."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -73,6 +74,19 @@ def test_container_at_two_thousand_times_its_normal_is_named_within_a_second() -
     assert "times its own normal" in evidence.text
     assert (verdict.exporter, verdict.interface, verdict.mac) == (EDGE, SHARED_IF, mac(51))
     assert verdict.peers == (OUTSIDE,)
+
+
+def test_a_loud_flood_is_named_by_its_first_whole_tick_and_a_moment_of_noise_by_none() -> None:
+    """Sampled one in 64: 26 samples in a tick bound a rate well enough, where the flood is three times the limit."""
+    limit = replace(Rulebook(1).detectors.flood, packets_per_s=2_000.0)
+    rules = replace(Rulebook(1), detectors=replace(Rulebook(1).detectors, flood=limit))
+    loud = {"packets": 1, "bytes": 300, "sampling_rate": 64}
+    begun = START + TICK * 2 // 5
+    flooding = [record(begun + at * SECOND * 64 // 6_700, "198.18.0.51", **loud) for at in range(300)]
+    verdict = first(Bench(rules=rules).run(flooding, until_ns=END), "198.18.0.51", Level.ISOLATE)
+    assert verdict.tick_end_ns == START + 2 * TICK
+    brief = [record(START + at * SECOND * 64 // 3_300, "198.18.0.51", **loud) for at in range(14)]
+    assert accused(Bench(rules=rules).run(brief, until_ns=END), Level.ISOLATE) == set()
 
 
 def test_without_a_warm_up_the_same_flood_is_missed_and_says_that_the_baseline_is_too_young() -> None:
