@@ -19,6 +19,9 @@ FRAGMENTS = {
     SourceFormat.PMACCT_JSON: (
         "visible only with aggregate_primitives of field 88, 54 or 197 (nfacctd, pmacctd, uacctd; never sfacctd)"
     ),
+    SourceFormat.DATAGRAMS: (
+        "visible with sFlow, or with a NetFlow v9 or IPFIX template that has field 88 or 197; never with NetFlow v5"
+    ),
     SourceFormat.SYSLOG: "visible only where a firewall or an IDS names them",
 }
 """What each format can show of fragments, from the collectors' documentation and source."""

@@ -109,10 +109,14 @@ def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> 
 
 
 def run_clock(where: Where) -> None:
-    """Write clock marks to every partition of every source topic, each tick, until SIGTERM."""
+    """Write clock marks to every partition of the source topics, each tick, until SIGTERM.
+
+    Topics that a listener writes are left to it: its marks stand behind its own frames.
+    """
     settings, way = where.settings(), where.access()
     topics = where.topics(settings, way)
-    names = [source.topic for source in settings.estate.site.sources]
+    heard = {listener.topic for listener in settings.estate.site.listeners}  # listeners mark their topics themselves
+    names = [source.topic for source in settings.estate.site.sources if source.topic not in heard]
     tick_ns, late_ns = (round(ms * 1e6) for ms in (settings.rules.scoring.tick_ms, settings.rules.scoring.lateness_ms))
     name = f"{socket.gethostname()}-{os.getpid()}"
     stop = _on_signals()
@@ -130,6 +134,40 @@ def run_clock(where: Where) -> None:
                 beat = wire.Heartbeat("clock", name, at_ns=now, event_ns=mark, version=version("cordon"), notes=notes)
                 publisher.send(wire.HEALTH, wire.heartbeat_json(beat), key=name.encode())
             stop.wait((mark + tick_ns + late_ns - now) / 1e9)
+
+
+def run_listen(where: Where, *, name: str = "") -> None:
+    """Listen where the site's `[[listeners]]` say, and write frames and clock marks to their topics, until SIGTERM.
+
+    For those topics nobody else may write marks or frames: what comes in here is in order only among itself.
+    """
+    from streams.listen.ears import Beat, Listener
+    from streams.listen.opening import channels, datagram_listeners, open_datagrams
+    from streams.listen.running import Named, listen
+
+    settings, way = where.settings(), where.access()
+    estate, rules, file = settings.estate, settings.rules.scoring, str(where.site)
+    if not estate.site.listeners:
+        raise ConfigError(file=file, key="listeners", expected="at least one [[listeners]] table")
+    topics = where.topics(settings, way)
+    opened = [
+        one
+        for table in datagram_listeners(estate.site.listeners)
+        for one in open_datagrams(estate, table, partitions=topics[table.topic], workers=1, file=file)
+    ]
+    for place in dict.fromkeys(f"{one.where} to {one.topic}" for one in opened):
+        log.warning("listen: datagrams on %s", place)
+    stop = _on_signals()
+    with Publisher(way, topics, patience_s=0.0) as publisher:
+        listener = Listener(
+            channels(estate, opened, partitions=topics, worker=0, workers=1, file=file),
+            publisher,
+            beat=Beat(rules.tick_ms * 1_000_000, rules.lateness_ms * 1_000_000),
+            wall_ns=time.time_ns,  # noqa: TID251 - the composition root hands the clock in
+            nap=time.sleep,
+        )
+        named = Named(name or f"{socket.gethostname()}-{os.getpid()}", version("cordon"))
+        listen(listener, publisher, named=named, wall_ns=time.time_ns, told=stop.is_set)  # noqa: TID251 - as above
 
 
 class Marks(StrEnum):

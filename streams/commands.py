@@ -64,6 +64,23 @@ def clock(
 
 
 @app.command()
+def listen(
+    site: SiteFile,
+    policy: PolicyFile,
+    broker: Broker = "",
+    broker_file: BrokerFile = None,
+    embedded: Embedded = False,
+    partitions: Partitions = 4,
+    name: Annotated[str, typer.Option("--name", help="of this listener in heartbeats")] = "",
+) -> None:
+    """Hear NetFlow, IPFIX, sFlow and syslog where the site's [[listeners]] say."""
+    from streams.__main__ import Where, run_listen
+
+    with _said_plainly():
+        run_listen(Where(site, policy, broker, broker_file, _tempo(embedded=embedded), partitions), name=name)
+
+
+@app.command()
 def send(
     file: Annotated[Path, typer.Argument(help="NDJSON or log lines, .gz too; - for standard input")],
     site: SiteFile,

@@ -5,7 +5,7 @@ The worker does not publish with this; it has its own producer, whose acknowledg
 
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -83,6 +83,10 @@ def _differences(
                 yield f"{plan.name}: {key} is {found} where {value} is planned"
 
 
+def _nothing() -> None:
+    """What most callers do about a message that was lost: it is counted already."""
+
+
 class Publisher:
     """Writes messages to given partitions, in order, each acknowledged by all replicas and written once.
 
@@ -119,9 +123,19 @@ class Publisher:
             raise BrokerUnavailable(f"{access.settings.bootstrap}: {error!r}") from error
 
     def send(
-        self, topic: str, value: bytes, *, partition: int = 0, key: bytes | None = None, at_ns: int | None = None
+        self,
+        topic: str,
+        value: bytes,
+        *,
+        partition: int = 0,
+        key: bytes | None = None,
+        at_ns: int | None = None,
+        lost: Callable[[], None] = _nothing,
     ) -> bool:
-        """Put one message on its way; False when it is lost already. `at_ns` becomes the message's Kafka timestamp."""
+        """Put one message on its way; False when it is lost already. `at_ns` becomes the message's Kafka timestamp.
+
+        `lost` is called, from any thread, when a message that was on its way did not arrive.
+        """
         size = len(value) + len(key or b"")
         with self._waiting:
             fits = self._waiting.wait_for(lambda: self._fits(size), self._patience)
@@ -136,7 +150,7 @@ class Publisher:
             self._leave(size)
             return self._lose(topic, repr(error))
         future.add_callback(self._arrived, topic, size)
-        future.add_errback(self._failed, topic, size)
+        future.add_errback(self._failed, topic, size, lost)
         return True
 
     def mark(self, topics: Iterable[str], at_ns: int) -> None:
@@ -202,6 +216,7 @@ class Publisher:
             self._sent[topic] += 1
         self._leave(size)
 
-    def _failed(self, topic: str, size: int, error: BaseException) -> None:
+    def _failed(self, topic: str, size: int, lost: Callable[[], None], error: BaseException) -> None:
         self._lose(topic, repr(error))
+        lost()
         self._leave(size)

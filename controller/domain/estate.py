@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from controller.domain.address import Address, Mac, Port, Prefix, Vlan, covering_block, mac_of
 from controller.domain.errors import ConfigError
+from controller.domain.listening import Carrier, Listener
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -73,6 +74,7 @@ class SourceFormat(StrEnum):
 
     GOFLOW2_JSON = "goflow2-json"
     PMACCT_JSON = "pmacct-json"
+    DATAGRAMS = "datagrams"  # frames of our own listener: NetFlow v5 and v9, IPFIX and sFlow v5 as they came
     SYSLOG = "syslog"  # RFC 3164/5424 lines, rsyslog or Vector JSON; Suricata EVE and access logs inside
 
 
@@ -181,6 +183,7 @@ class Site:
     interfaces: tuple[Interface, ...] = ()
     hosts: tuple[Host, ...] = ()
     sources: tuple[Source, ...] = ()
+    listeners: tuple[Listener, ...] = ()
     expected: tuple[Expected, ...] = ()
     protected: tuple[Prefix, ...] = ()  # addresses that are never fenced, by name of the owner's choice
     management: tuple[Prefix, ...] = ()  # out-of-band network: exporters there are trusted witnesses
@@ -212,6 +215,7 @@ class Estate:
                     expected="the name of a device",
                     got=repr(interface.device),
                 )
+        self._check_listeners(file)
         for index, segment in enumerate(self.site.segments):
             if segment.firewall and segment.firewall not in self.devices:
                 raise ConfigError(
@@ -233,6 +237,26 @@ class Estate:
                         expected="device/interface that stands in interfaces",
                         got=str(port),
                     )
+
+    def _check_listeners(self, file: str) -> None:
+        formats = {source.topic: source.format for source in self.site.sources}
+        taken: set[tuple[bool, Address, int]] = set()
+        for index, listener in enumerate(self.site.listeners):
+            fits = {SourceFormat.SYSLOG}
+            if listener.carrier is Carrier.UDP:
+                fits.add(SourceFormat.DATAGRAMS)
+            if formats.get(listener.topic) not in fits:
+                expected = "the topic of a source with format " + " or ".join(sorted(fits))
+                raise ConfigError(
+                    file=file, key=f"listeners[{index}].topic", expected=expected, got=repr(listener.topic)
+                )
+            for port in filter(None, listener.ports):
+                place = listener.carrier is Carrier.UDP, listener.address, port
+                if place in taken:
+                    raise ConfigError(
+                        file=file, key=f"listeners[{index}].ports", expected="each port once", got=f"{port} twice"
+                    )
+                taken.add(place)
 
     @cached_property
     def by_mac(self) -> dict[Mac, Host]:

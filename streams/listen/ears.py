@@ -1,0 +1,260 @@
+"""The hot loop: takes what the sockets hold, in turns, and hands it on as frames with clock marks behind them."""
+
+import select
+import socket
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain import wire
+from streams.listen.bundles import Bundle, bundles
+from streams.listen.senders import Listed, Strangers
+from streams.listen.sequences import HEAD, Sequences
+from streams.listen.slots import Slots
+from streams.listen.steering import Place, drops, fold
+
+BATCH = 256
+"""Datagrams taken from one socket before it is the next one's turn."""
+
+BATCH_OF_STRANGERS = 64
+GUARD_NS = 2_000_000
+"""Between the kernel's stamp on a datagram and the moment it lies at its socket."""
+
+NAP_S = 0.001
+LONGEST_WAIT_S = 0.5
+
+
+class Outlet(Protocol):
+    """What takes messages; `streams.publish.Publisher` does."""
+
+    def send(
+        self, topic: str, value: bytes, *, partition: int = 0, key: bytes | None = None, lost: Callable[[], None] = ...
+    ) -> bool:
+        """Put a message on its way without waiting; False, or `lost` later on, when it will not arrive."""
+
+
+@dataclass(slots=True)
+class Ear:
+    """One socket, whose place in its group says who is heard there."""
+
+    socket: socket.socket
+    place: Place
+    rate: int  # datagrams a second that may come for long; a second's worth at once
+    tokens: float = 0.0
+    filled_ns: int = 0
+    last_ns: int = 0  # stamp of the datagram taken last
+    behind: bool = False  # it may hold more than was taken
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of each listed sender's datagrams: received = produced + lost + on their way."""
+
+    received: NDArray[np.int64]
+    octets: NDArray[np.int64]
+    lost: NDArray[np.int64]
+    last_ns: NDArray[np.int64]
+
+
+def no_counts(senders: int) -> Counts:
+    """Nothing heard of anybody."""
+    return Counts(*(np.zeros(senders, np.int64) for _ in range(4)))
+
+
+@dataclass(slots=True)
+class Channel:
+    """One topic: the sockets that feed it, and what has come in and is not yet on its way."""
+
+    topic: str
+    partitions: int  # of the topic
+    owned: tuple[int, ...]  # those that this process writes
+    listed: Listed
+    ears: Sequence[Ear]
+    frame_ns: int
+    slots: Slots
+    strangers: Strangers = field(default_factory=Strangers)
+    counts: Counts = field(init=False)
+    sequences: Sequences = field(init=False)
+    home: NDArray[np.int64] = field(init=False)  # partition of each listed sender
+    since_ns: int = 0  # when the oldest datagram in the slots was taken
+    marked_ns: int = 0
+    _failed: deque[Bundle] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        self.counts = no_counts(len(self.listed))
+        self.sequences = Sequences(len(self.listed))
+        self.home = np.array([fold(one) % self.partitions for one in self.listed.addresses], np.int64)
+
+    def take(self, ear: Ear, now_ns: int, out: Outlet) -> int:
+        """Take a batch from a socket; how many datagrams it was."""
+        allowed = self._allowance(ear, now_ns)
+        if allowed < 1:
+            return 0
+        if self.slots.free < allowed:
+            self.flush(now_ns, out)
+        taken = self.slots.receive(ear.socket.fileno(), allowed)
+        if taken:
+            ear.tokens -= taken
+            ear.last_ns = self.slots.last_stamp(now_ns)
+            self.since_ns = self.since_ns or now_ns
+        ear.behind = taken == allowed
+        return taken
+
+    def _allowance(self, ear: Ear, now_ns: int) -> int:
+        rate = ear.rate
+        ear.tokens = min(rate, ear.tokens + rate * (now_ns - ear.filled_ns) / 1e9) if ear.filled_ns else rate
+        ear.filled_ns = now_ns
+        return min(int(ear.tokens), BATCH_OF_STRANGERS if ear.place.partition is None else BATCH)
+
+    def flush(self, now_ns: int, out: Outlet) -> None:
+        """Hand on everything that was taken."""
+        slots, self.since_ns = self.slots, 0
+        if not slots.used:
+            return
+        senders, stamps, lengths = slots.senders, slots.stamps(now_ns), slots.lengths
+        number = self.listed.numbers(senders)
+        heard = number >= 0
+        if not heard.all():
+            self.strangers.refuse(senders[~heard])
+        self._count(number[heard], lengths[heard], stamps[heard])
+        self.sequences.hear(number, slots.head(HEAD), lengths)
+        for bundle in bundles(slots, number, stamps, addresses=self.listed.addresses, partition=self.home):
+            lost = partial(self._failed.append, bundle)
+            if not out.send(self.topic, bundle.value, partition=bundle.partition, lost=lost):
+                lost()
+        slots.clear()
+
+    def _count(self, number: NDArray[np.int64], lengths: NDArray[np.int64], stamps: NDArray[np.int64]) -> None:
+        counts, many = self.counts, len(self.listed)
+        counts.received += np.bincount(number, minlength=many)
+        counts.octets += np.bincount(number, lengths, minlength=many).astype(np.int64)
+        np.maximum.at(counts.last_ns, number, stamps)
+
+    def mark(self, at_ns: int, out: Outlet) -> None:
+        """Say on every partition that nothing with an earlier stamp will follow, unless that was said already."""
+        if at_ns > self.marked_ns:
+            self.marked_ns = at_ns
+            for partition in self.owned:
+                out.send(self.topic, wire.mark(at_ns), partition=partition, key=wire.MARK_KEY)
+
+    def exporters(self) -> dict[str, dict[str, int]]:
+        """For each listed sender that was heard, what became of its datagrams; `missed` by its own numbers.
+
+        `dropped` are those for which the kernel had no room. Where several senders share a socket, nobody knows whose
+        they were: each then bears the sum as `dropped_together`.
+        """
+        self._settle()
+        counts, missed = self.counts, self.sequences.missed
+        facts = {
+            self.listed.names[at]: {
+                "datagrams": int(counts.received[at]),
+                "octets": int(counts.octets[at]),
+                "last_ns": int(counts.last_ns[at]),
+                "lost": int(counts.lost[at]),
+                "missed": int(missed[at]),
+            }
+            for at in np.flatnonzero(counts.received).tolist()
+        }
+        for ear in self.ears:
+            dropped = drops(ear.socket)
+            name = "dropped" if len(ear.place.senders) == 1 else "dropped_together"
+            for sender in ear.place.senders if dropped else ():
+                mine = facts.setdefault(self.listed.names[sender], {})
+                mine[name] = mine.get(name, 0) + dropped
+        return facts
+
+    @property
+    def dropped_strangers(self) -> int:
+        """Datagrams of strangers for which the kernel had no room: refused, but nobody knows whose."""
+        return sum(drops(ear.socket) for ear in self.ears if ear.place.partition is None)
+
+    def _settle(self) -> None:
+        while self._failed:
+            bundle = self._failed.popleft()
+            self.counts.lost[bundle.senders] += bundle.datagrams
+
+
+@dataclass(frozen=True, slots=True)
+class Beat:
+    """How often time is told, and how long it may wait for a sender that is too loud to be kept up with."""
+
+    tick_ns: int
+    late_ns: int
+
+
+class Listener:
+    """All channels of a process. Call `turn` for ever; it waits where there is nothing to do."""
+
+    def __init__(
+        self,
+        channels: Sequence[Channel],
+        out: Outlet,
+        *,
+        beat: Beat,
+        wall_ns: Callable[[], int],
+        nap: Callable[[float], None],
+    ) -> None:
+        self.channels = tuple(channels)
+        self._out, self._beat, self._wall, self._nap = out, beat, wall_ns, nap
+        self._poll = select.epoll()
+        self._by_descriptor: dict[int, tuple[Channel, Ear]] = {}
+        for channel in self.channels:
+            for ear in channel.ears:
+                self._poll.register(ear.socket.fileno(), select.EPOLLIN)
+                self._by_descriptor[ear.socket.fileno()] = channel, ear
+
+    def turn(self) -> None:
+        """Wait until something is there or due, take a batch from every socket that holds something, hand on."""
+        before = self._wall()
+        wait_s = min(LONGEST_WAIT_S, (self._wakes_ns(before) - before) / 1e9)
+        ready = self._poll.poll(max(0.0, wait_s), len(self._by_descriptor))
+        now = self._wall()
+        clear = {channel.topic: before - GUARD_NS for channel in self.channels}
+        most = 0
+        for descriptor, _ in ready:
+            channel, ear = self._by_descriptor[descriptor]
+            most = max(most, channel.take(ear, now, self._out))
+            if ear.behind:
+                clear[channel.topic] = min(clear[channel.topic], ear.last_ns)
+        for channel in self.channels:
+            self._hand_on(channel, now, clear[channel.topic])
+        if ready and most < BATCH:
+            self._nap(NAP_S)  # so that datagrams gather, and a call brings many of them
+
+    def _hand_on(self, channel: Channel, now: int, clear_ns: int) -> None:
+        tick = self._beat.tick_ns
+        mark = max(clear_ns, now - self._beat.late_ns) // tick * tick
+        if mark > channel.marked_ns or (channel.since_ns and now - channel.since_ns >= channel.frame_ns):
+            channel.flush(now, self._out)
+            channel.mark(mark, self._out)
+
+    def _wakes_ns(self, now: int) -> int:
+        """When something is due, though nothing may come in."""
+        tick = self._beat.tick_ns
+        due = ((now - GUARD_NS) // tick + 1) * tick + GUARD_NS
+        waiting = [channel.since_ns + channel.frame_ns for channel in self.channels if channel.since_ns]
+        return min([due, *waiting])
+
+    def finish(self) -> None:
+        """Hand on what was taken, and close the sockets."""
+        for channel in self.channels:
+            channel.flush(self._wall(), self._out)
+            for ear in channel.ears:
+                ear.socket.close()
+        self._poll.close()
+
+
+def facts(channels: Sequence[Channel]) -> Mapping[str, Mapping[str, int]]:
+    """Exporters as a heartbeat shows them, over all channels."""
+    together: dict[str, dict[str, int]] = {}
+    for channel in channels:
+        for name, one in channel.exporters().items():
+            into = together.setdefault(name, {})
+            for fact, value in one.items():
+                into[fact] = max(value, into.get(fact, 0)) if fact == "last_ns" else value + into.get(fact, 0)
+    return together
