@@ -9,6 +9,9 @@ from controller.domain.wire import Heartbeat
 NEEDED = ("streams", "controller")
 """Processes without which nothing is scored or nothing is carried out."""
 
+EARS = "listen"
+"""Listeners say more of an exporter; whether it is silent, those judge who read its records."""
+
 
 def assess(
     beats: Sequence[Heartbeat],
@@ -65,11 +68,11 @@ def _process(beat: Heartbeat, *, now_ns: int, max_age_s: float) -> ProcessOut:
 def _exporters(beats: Sequence[Heartbeat], fresh: Sequence[Heartbeat]) -> list[ExporterOut]:
     """An exporter is silent when a live worker misses it and no live worker hears it, or when no worker is left."""
     names = sorted({name for beat in beats for name in (*beat.exporters, *beat.silent)})
-    hears = {name for beat in fresh for name in beat.exporters if name not in beat.silent}
+    hears = {name for beat in fresh if beat.process != EARS for name in beat.exporters if name not in beat.silent}
     found = []
     for name in names:
         facts = [beat.exporters[name] for beat in beats if name in beat.exporters]
-        newest = max(facts, key=lambda one: one.get("last_ns", 0), default={})
+        newest = {key: value for one in sorted(facts, key=_last_ns) for key, value in one.items()}
         found.append(
             ExporterOut(
                 address=name,
@@ -80,6 +83,10 @@ def _exporters(beats: Sequence[Heartbeat], fresh: Sequence[Heartbeat]) -> list[E
             )
         )
     return found
+
+
+def _last_ns(facts: Mapping[str, int]) -> int:
+    return facts.get("last_ns", 0)
 
 
 def _sources(beats: Sequence[Heartbeat]) -> list[SourceOut]:

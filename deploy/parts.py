@@ -54,6 +54,11 @@ def clock(layout: Layout) -> Part:
     return Part("clock", python("-m", "streams", "clock", *layout.common()))
 
 
+def listener(layout: Layout) -> Part:
+    """Our own ears, where the site declares `[[listeners]]`."""
+    return Part("listen", python("-m", "streams", "listen", *layout.common()))
+
+
 def controller(layout: Layout, *, ready: Callable[[], bool]) -> Part:
     """The controller: the only process with a way to the devices."""
     mode = ("--mode", layout.mode) if layout.mode else ()

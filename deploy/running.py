@@ -26,10 +26,13 @@ def up(
             supervisor.start(parts.broker(chosen))
             layout = replace(layout, broker=f"127.0.0.1:{chosen}")
             say(f"broker: embedded, in memory, 127.0.0.1:{chosen}; what it holds is gone when it stops")
-        _topics(layout)
+        site = read(layout.site.read_text(), Site, file=str(layout.site))
+        _topics(layout, site)
         layout.connection.unlink(missing_ok=True)
         supervisor.launch(parts.worker(layout, ready=lambda: True))
         supervisor.launch(parts.clock(layout))
+        if site.listeners:
+            supervisor.launch(parts.listener(layout))
         supervisor.start(parts.api(layout, host=host, port=port, ready=lambda: connected(layout.connection)))
         supervisor.launch(parts.controller(layout, ready=lambda: True))
         say(f"the API answers; {layout.connection} tells the other commands where. Ctrl-C ends everything")
@@ -44,8 +47,7 @@ def connected(connection: Path) -> bool:
         return False
 
 
-def _topics(layout: Layout) -> None:
-    site = read(layout.site.read_text(), Site, file=str(layout.site))
+def _topics(layout: Layout, site: Site) -> None:
     reach = access(
         layout.broker,
         file=layout.broker_file,
