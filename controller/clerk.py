@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from controller.domain.decision import HOLDING, By
+from controller.domain.decision import HOLDING, By, Move
 from controller.domain.errors import LedgerUnavailable
 from controller.domain.record import Decision
 from controller.ports import Clock, Ledger, Pager, Sheet
@@ -77,6 +77,15 @@ class Clerk:
         """True when a person and not the policy approved the decision last."""
         actors = [move.actor for move in self.ledger.moves(decision.id) if move.by is By.APPROVE]
         return bool(actors) and actors[-1] != POLICY
+
+    def approvers(self, decision: Decision) -> frozenset[str]:
+        """The people who approved it."""
+        return approvers(self.ledger.moves(decision.id)) - {POLICY}
+
+
+def approvers(moves: Iterable[Move]) -> frozenset[str]:
+    """Whoever approved a decision with these moves, or was the first of two to do so."""
+    return frozenset(move.actor for move in moves if move.by in (By.ENDORSE, By.APPROVE))
 
 
 def holding(decisions: Iterable[Decision]) -> list[Decision]:

@@ -13,7 +13,9 @@ from controller.domain.fence import Change, Counters, Effect, Held, SlotState, f
 from controller.domain.rulebook import Corroboration
 from controller.domain.verdict import Rates
 
-ATTRIBUTES = ("vlan", "enabled", "rate_bps")
+ATTRIBUTES = ("vlan", "enabled", "rate_bps", "separation")
+EMPTY = frozenset({"rate_bps", "separation"})
+"""Attributes that a slot was asked for although it has none: no limit, nothing that separates."""
 
 
 class Outcome(StrEnum):
@@ -81,6 +83,10 @@ def missing(effects: Iterable[Effect], have: SlotState) -> tuple[str, ...]:
             found["rate_bps"] = None
         if effect.entries - have.entries:
             found["entries"] = None
+        if effect.separation is not None and (
+            have.separation is None or have.separation.passages - effect.separation.passages
+        ):
+            found["separation"] = None
     return tuple(found)
 
 
@@ -126,8 +132,8 @@ def _became(name: str, change: Change, held: SlotState) -> Outcome:
 
 
 def _asked(name: str, held: object) -> bool:
-    """An attribute without a value was not asked for or does not exist there; of a rate it means unlimited."""
-    return held is not None or name == "rate_bps"
+    """An attribute without a value was not asked for or does not exist there, unless it may be empty."""
+    return held is not None or name in EMPTY
 
 
 def _claimed(name: str, effects: tuple[Effect, ...]) -> bool:

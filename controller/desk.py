@@ -67,7 +67,11 @@ class Desk:
         self._longest_ns = int(longest_s * 1e9)
 
     def approve(self, decision_id: str, *, actor: str, why: str, version: int | None = None) -> Decision:
-        """Let a proposed decision be carried out, if the limits still allow it then."""
+        """Let a proposed decision be carried out, if the limits still allow it then.
+
+        Where two people have to approve, the first approval leaves it proposed; the same person's second raises
+        IllegalMove.
+        """
         return self._fulfil(APPROVAL, decision_id, actor=actor, why=why, version=version)
 
     def reject(self, decision_id: str, *, actor: str, why: str, version: int | None = None) -> Decision:
@@ -125,11 +129,22 @@ class Desk:
             if decision.state in wish.already:
                 return decision
             by = wish.ways.get(decision.state, wish.otherwise)
+            if by is By.APPROVE and decision.state is State.PROPOSED:
+                by = self._vote(decision, actor)
             try:
                 return self._ledger.move(decision, by, at_ns=self._clock.now_ns(), actor=actor, why=why)
             except StaleDecision:
                 continue
         raise StaleDecision(f"decision {decision_id} changes faster than it can be moved; try again")
+
+    def _vote(self, decision: Decision, actor: str) -> By:
+        """The move that one more approval is."""
+        voted = {move.actor for move in self._ledger.moves(decision.id) if move.by is By.ENDORSE}
+        if actor in voted:
+            raise IllegalMove(
+                f"{actor} has approved decision {decision.id} already: it needs another person's approval"
+            )
+        return By.APPROVE if len(voted) + 1 >= decision.approvals else By.ENDORSE
 
     def _read(self, decision_id: str, version: int | None, *, settled: frozenset[State] = frozenset()) -> Decision:
         """The decision now. What is already as wanted does not depend on the version that somebody saw."""

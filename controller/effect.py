@@ -45,7 +45,11 @@ class Effects:
 
     def follow(self, live: Iterable[Decision]) -> None:
         """Take the live decisions as they are now."""
-        self._following = {one.id: one for one in live if one.state is State.ENFORCED and not one.simulated}
+        self._following = {
+            one.id: one
+            for one in live
+            if one.state is State.ENFORCED and not one.simulated and not one.of_segment  # nobody's traffic to fall
+        }
         wanted = {subject for one in self._following.values() for subject in subjects_of(one)}
         self._reports = {subject: report for subject, report in self._reports.items() if subject in wanted}
 

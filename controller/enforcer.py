@@ -46,6 +46,8 @@ class Enforcer:
         reasons = ask(decision, self._situation())
         if against := absolute(reasons) if person else refusals(reasons):
             return self._refuse(decision, reasons, why=against[0].text)
+        if decision.of_segment and len(self._clerk.approvers(decision)) < decision.approvals:
+            return self._refuse(decision, reasons, why=f"{decision.approvals} different people have to approve it")
         readings = self._surveyor.tools(decision).readings
         try:
             readings.begin(decision)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from controller.domain.address import Address, Port, address_of, prefix_of
+from controller.domain.address import Address, Port, address_of, lies_in, prefix_of
 from controller.domain.decision import State
 from controller.domain.errors import BadInput
 from controller.domain.estate import GATEWAYS, Estate, Expected, Host, PortRole
@@ -69,7 +69,8 @@ class Situation:
 
 def ask(decision: Decision, around: Situation) -> tuple[Reason, ...]:
     """Every question with its answer, refusals first. Pure."""
-    answers = [answer for question in _QUESTIONS for answer in question(decision, around)]
+    questions = _OF_SEGMENTS if decision.of_segment else _QUESTIONS
+    answers = [answer for question in questions for answer in question(decision, around)]
     return tuple(sorted(answers, key=lambda reason: reason.allows))
 
 
@@ -115,6 +116,21 @@ def _lifelines(decision: Decision, around: Situation) -> Iterator[Reason]:
             for leg in record.fence.legs:
                 if Port(leg.slot.device, leg.slot.name) in carrying:
                     yield Reason(Rule.LIFELINE, False, f"{leg.slot} carries what Cordon itself needs")
+
+
+def _segment(decision: Decision, around: Situation) -> Iterator[Reason]:
+    segment = around.estate.segments.get(decision.attachment.segment)
+    if segment is None:
+        yield Reason(Rule.NO_FENCE, False, "its segment does not stand in the site file any more")
+        return
+    for host in around.estate.site.hosts:
+        if host.segment == segment.name or any(lies_in(one, segment.prefixes) for one in host.addresses):
+            if _is_lifeline(host, around):
+                yield Reason(Rule.LIFELINE, False, f"Cordon or its forensics lives on {host.name}, in this segment")
+            elif host.protected:
+                yield Reason(Rule.PROTECTED, False, f"{host.name}, in this segment, is a {host.role.replace('_', ' ')}")
+    for address in map(str, filter(lambda one: lies_in(one, segment.prefixes), around.lifelines)):
+        yield Reason(Rule.LIFELINE, False, f"Cordon itself needs {address}, in this segment")
 
 
 def _port_role(decision: Decision, around: Situation) -> Iterator[Reason]:
@@ -167,10 +183,13 @@ def _shared_port(decision: Decision, _: Situation) -> Iterator[Reason]:
 
 def _never_alone(decision: Decision, around: Situation) -> Iterator[Reason]:
     for record in decision.fences:
-        if record.fence.kind is FenceKind.ISOLATE_SEGMENT:
-            yield Reason(Rule.NEVER_ALONE, False, "a whole segment is isolated by people only")
         if record.fence.kind is FenceKind.SHUT and not around.rules.fences.automatic_shut:
             yield Reason(Rule.NEVER_ALONE, False, "the policy lets people only shut a port (fences.automatic_shut)")
+
+
+def _people_only(decision: Decision, _: Situation) -> Iterator[Reason]:
+    kinds = ", ".join(record.fence.kind.replace("_", " ") for record in decision.fences)
+    yield Reason(Rule.NEVER_ALONE, False, f"{kinds}: {decision.approvals} different people have to approve it")
 
 
 def _tenants(decision: Decision, around: Situation) -> Iterator[Reason]:
@@ -187,7 +206,10 @@ def _blast_radius(decision: Decision, around: Situation) -> Iterator[Reason]:
     standing = [
         one
         for one in around.live
-        if one.id != decision.id and one.state in STANDING and one.simulated <= decision.simulated
+        if one.id != decision.id
+        and one.state in STANDING
+        and one.simulated <= decision.simulated
+        and not one.of_segment
     ]
     yield _within(len(standing) + 1, blast.global_subjects, "subjects in the whole network")
     window_ns = int(blast.window_s * 1e9)
@@ -198,6 +220,7 @@ def _blast_radius(decision: Decision, around: Situation) -> Iterator[Reason]:
         and one.created_ns > around.now_ns - window_ns
         and one.state in STANDING | {State.RELEASED}
         and one.simulated <= decision.simulated
+        and not one.of_segment
     ]
     yield _within(len(lately) + 1, blast.per_window, f"new fences within {blast.window_s:g} s")
     for device in sorted(_devices(decision)):
@@ -308,6 +331,10 @@ _QUESTIONS: tuple[Callable[[Decision, Situation], Iterator[Reason]], ...] = (
 )
 
 
+_OF_SEGMENTS = (_kill_switch, _allow_list, _segment, _people_only)
+"""A fence around a segment rests on no evidence and is nobody's but people's."""
+
+
 def tick_ns(decision: Decision) -> int:
     """Event time of the last verdict that the decision took in."""
     tail = decision.verdict_id.rpartition("@")[2]
@@ -345,17 +372,15 @@ def _trusted(source: str, around: Situation) -> bool:
     address = _address(source)
     if address is None or source in around.silent:
         return False
-    site = around.estate.site
-    managed = any(address.version == prefix.version and address in prefix for prefix in site.management)
-    return managed or address in around.estate.exporters
+    return lies_in(address, around.estate.site.management) or address in around.estate.exporters
 
 
 def _is_lifeline(host: Host, around: Situation) -> bool:
     management = around.estate.site.management
-    return any(
-        address in around.lifelines or any(address.version == p.version and address in p for p in management)
-        for address in host.addresses
-    ) or host.role.value in {"forensics", "management"}
+    return any(one in around.lifelines or lies_in(one, management) for one in host.addresses) or host.role.value in {
+        "forensics",
+        "management",
+    }
 
 
 def _covers(name: str, prefixes: tuple[str, ...]) -> bool:

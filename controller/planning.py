@@ -81,7 +81,7 @@ def candidates(attachment: Attachment, need: Need, estate: Estate, rules: Rulebo
 def _harm(fence: Fence, fences: Fences) -> tuple[int, int, int, int, int]:
     tenants = sum(1 for name in fence.collateral if not name.startswith(SERVICE))
     last_resort = 1 if tenants and fence.kind is not FenceKind.THROTTLE else 0
-    near = {SlotKind.GUEST: 0, SlotKind.PORT: 1, SlotKind.FIREWALL: 2}
+    near = {SlotKind.GUEST: 0, SlotKind.PORT: 1, SlotKind.FIREWALL: 2, SlotKind.SEGMENT: 3}
     place = max(near[leg.slot.kind] for leg in fence.legs)
     # A firewall drowns in fragments and broken packets before its rules see them: a rule on it relieves nobody.
     drowning = 1 if fence.traffic in COSTLY and place == near[SlotKind.FIREWALL] else 0

@@ -6,7 +6,7 @@ What is open is carried on, what has ended is released, what is lost is set agai
 Both leave the work on devices to lanes, so that each device has one writer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from controller.clerk import Clerk, holding
 from controller.decider import Decider
@@ -22,7 +22,7 @@ from controller.lanes import Lanes
 from controller.ports import Announcer
 from controller.readings import Readings, entries_of
 from controller.surroundings import Surroundings
-from controller.surveying import devices_of
+from controller.surveying import devices_of, replaced_by
 
 REPEAT_S = 5.0
 """How often the streams are told again which subjects are under watch: a note may be lost."""
@@ -63,9 +63,10 @@ class Reconciler:
     def attend(self) -> None:
         """Carry on what the ledger says is open: approvals, releases, ends by time, and what a crash left behind."""
         live = self._clerk.ledger.live()
+        replaced = replaced_by(one for one in live if one.state is State.ENFORCED)
         for decision in live:
             try:
-                self._start(self._timed(decision))
+                self._start(self._timed(decision, replaced))
             except (StaleDecision, IllegalMove):
                 continue  # somebody moved it first; the next round sees it as it is then
         self._effects.follow(live)
@@ -89,13 +90,15 @@ class Reconciler:
         """A job broke off: leave its decision alone for a while."""
         self._resting[key] = self._clerk.clock.monotonic() + PATIENCE_S
 
-    def _timed(self, decision: Decision) -> Decision:
-        """End what has reached its time, by event time."""
+    def _timed(self, decision: Decision, replaced: Mapping[str, str]) -> Decision:
+        """End what has reached its time, by event time, and what another decision has taken the place of."""
         now_ns = self._clerk.time.now_ns()
         lapse_ns = decision.created_ns + int(self._rules.fences.proposal_lapse_s * 1e9)
         over = bool(decision.until_ns) and now_ns >= decision.until_ns
         if decision.state is State.ENFORCED and over:
             return self._clerk.move(decision, By.EXPIRE, why="its time is over")
+        if decision.state is State.ENFORCED and decision.id in replaced:
+            return self._clerk.move(decision, By.RELEASE, why=f"decision {replaced[decision.id]} stands in its place")
         if decision.state is State.PROPOSED and now_ns >= lapse_ns:
             return self._clerk.move(decision, By.LAPSE, why="nobody decided in time")
         if decision.state is State.APPROVED and "rehearsed" in decision.facts and (over or now_ns >= lapse_ns):
@@ -132,12 +135,13 @@ class Reconciler:
     def _announce(self, live: Sequence[Decision]) -> None:
         """Tell the streams of every decision that changed, and of all again from time to time."""
         now_s = self._clerk.clock.monotonic()
-        for decision in live:
+        accusing = [one for one in live if not one.of_segment]
+        for decision in accusing:
             state, at_s = self._told.get(decision.id, (None, 0.0))
             if state is not decision.state or now_s - at_s >= REPEAT_S:
                 self._tell(decision)
                 self._told[decision.id] = decision.state, now_s
-        for ended in set(self._told) - {one.id for one in live}:
+        for ended in set(self._told) - {one.id for one in accusing}:
             try:
                 self._tell(self._clerk.ledger.decision(ended))
             except CordonError:

@@ -14,7 +14,7 @@ from controller.domain import toml
 from controller.domain.address import Address, address_of, prefix_of
 from controller.domain.errors import BadInput, ConfigError
 from controller.domain.estate import Estate, Site
-from controller.domain.fence import FenceKind
+from controller.domain.fence import OF_SEGMENTS, FenceKind
 from controller.domain.rulebook import MODES, Rulebook, strictest
 
 
@@ -171,7 +171,7 @@ def access(bootstrap: str, *, file: Path | None, environment: Mapping[str, str],
 
 def _check(rules: Rulebook, estate: Estate, *, file: str) -> None:
     """What no single field can tell: names that have to mean something."""
-    kinds = [kind.value for kind in FenceKind if kind is not FenceKind.ISOLATE_SEGMENT]
+    kinds = [kind.value for kind in FenceKind if kind not in OF_SEGMENTS]
     for index, name in enumerate(rules.fences.preferred):
         if name not in kinds:
             raise ConfigError(file=file, key=f"fences.preferred[{index}]", expected=" or ".join(kinds), got=repr(name))

@@ -1,6 +1,6 @@
 """Looking at slots before and after: what stands there, what shall, and the lines between."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from controller.clerk import Clerk, holding
@@ -70,12 +70,17 @@ class Surveyor:
         device = self.device(decision, slot)
         held = device.observe(slot)
         others = [one for one in holding(ledger.live()) if one.id != decision.id and is_placed(one, slot)]
-        theirs = [effect for one in others for effect in effects_of(one, slot)]
+        replaced = replaced_by([*others, *([decision] if keep else [])])
+        standing = [effect for one in others if one.id not in replaced for effect in effects_of(one, slot)]
         own = effects_of(decision, slot)
-        left = [*theirs, *(own if is_placed(decision, slot) else ())]
+        left = [effect for one in others for effect in effects_of(one, slot)]
+        left += own if is_placed(decision, slot) else ()
         kept = ledger.native(slot) if left else None
         aimed = aim(
-            kept if kept is not None else held.state, held.state, left=left, live=[*theirs, *(own if keep else ())]
+            kept if kept is not None else held.state,
+            held.state,
+            left=left,
+            live=[*standing, *(own if keep and decision.id not in replaced else ())],
         )
         want = replace(aimed.want, expires_s=self._timer_s([*others, *([decision] if keep else [])]))
         return Survey(
@@ -105,6 +110,16 @@ def devices_of(decision: Decision) -> tuple[str, ...]:
     ports = (who.guest,) if who.guest is not None else who.ports
     fenced = [device for record in decision.fences for device in record.fence.devices]
     return tuple(dict.fromkeys([*fenced, *(port.device for port in ports)]))
+
+
+def replaced_by(live: Iterable[Decision]) -> dict[str, str]:
+    """Ids of decisions in whose place another one is enforced or being carried out, and the id of that one."""
+    placing = {State.APPROVED, State.APPLYING, State.ENFORCED}
+    return {
+        one.facts["replaces"]: one.id
+        for one in live
+        if "replaces" in one.facts and one.state in placing and not one.simulated
+    }
 
 
 def legs_of(decision: Decision) -> tuple[LegRecord, ...]:

@@ -17,6 +17,7 @@ TITLES = {
     "quarantine": "Quarantine",
     "shut": "Shut a port",
     "isolate_segment": "Isolate a segment",
+    "separate_segment": "Separate a segment",
 }
 """Fence kinds in the order of the page, narrowest first."""
 

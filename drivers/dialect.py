@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from controller.domain.crossing import Transport
 from controller.domain.fence import Action, SlotKind
 from controller.domain.verdict import TrafficClass
 
@@ -38,16 +39,20 @@ IDENTITY: Mapping[str, tuple[str, ...]] = {
     "burst_bits": ("rate",),
     "burst_kbits": ("rate",),
     "burst_bytes": ("rate",),
+    "target": ("target",),
+    "ports": ("ports",),
+    "inside": ("inside",),
 }
 """Fields of what is held, and the values of which each is a spelling."""
 
-PLACE_FIELDS = frozenset({"interface", "tag"})
-"""Fields of the slot: the interface as the device spells it, and the same with nothing but letters, digits and -."""
+PLACE_FIELDS = frozenset({"interface", "tag", "slot"})
+"""Fields of the slot: the interface as the device spells it, the same with nothing but letters, digits and -, and the
+name of the segment that a slot separates."""
 
 TIMING_FIELDS = frozenset({"timer"})
 GROUPS = frozenset(
     {"source", "network", "netmask", "wildcard", "length", "family", "traffic", "segment", "vlan", "vlan_name"}
-    | {"rate_bps", "rate_kbps", "seat", "left", "timeout", "age", "block"}
+    | {"rate_bps", "rate_kbps", "seat", "left", "timeout", "age", "block", "target", "ports", "inside"}
 )
 """Named groups that a row's pattern may have. left, timeout and age are times: seconds, or as in 1d2h3m4s5ms."""
 
@@ -60,6 +65,14 @@ class Holds(StrEnum):
     RATE = "rate"
     ENTRIES = "entries"
     GUARD = "guard"  # present while there is an entry or a rate: what both stand on
+    WALL = "wall"  # present while a segment is separated: what the next three stand on
+    PREFIX = "prefix"  # once for each prefix of the separated segment
+    INSIDE = "inside"  # once for each interface of the firewall towards it
+    PASSAGE = "passage"  # once for each passage through the wall
+
+
+SEPARATES = frozenset({Holds.WALL, Holds.PREFIX, Holds.INSIDE, Holds.PASSAGE})
+"""Rows that are set as one: where one of their items has to change, all are taken away and set anew."""
 
 
 class Family(StrEnum):
@@ -119,6 +132,7 @@ class Row:
     traffic: tuple[TrafficClass, ...] = ()  # empty: every class
     families: tuple[Family, ...] = tuple(Family)
     scopes: tuple[Scope, ...] = (Scope.SUBJECT,)
+    transport: Transport = Transport.ANY  # of a passage
     without: tuple[str, ...] = ()  # rows that cannot stand beside this one in a slot
     variants: tuple[dict[str, str], ...] = ()
 

@@ -1,14 +1,16 @@
 """What has to be sent to take a slot from what it holds to what is wanted, or why it cannot be: pure."""
 
+import re
 from dataclasses import replace
 
+from controller.domain.crossing import Passage, Separation
 from controller.domain.fence import SlotKind, SlotState
 from drivers.dialect import Dialect, Holds
-from drivers.items import applies, items_of
+from drivers.items import applies, items_of, lets_pass
 from drivers.read import Reading
 from drivers.render import lines, seated
 
-_ROW_OF = {"vlan": Holds.VLAN, "enabled": Holds.SHUT, "rate_bps": Holds.RATE}
+_ROW_OF = {"vlan": Holds.VLAN, "enabled": Holds.SHUT, "rate_bps": Holds.RATE, "separation": Holds.WALL}
 
 
 def unsupported(dialect: Dialect, kind: SlotKind, want: SlotState, have: SlotState, vlans: frozenset[int]) -> str:
@@ -34,7 +36,20 @@ def unsupported(dialect: Dialect, kind: SlotKind, want: SlotState, have: SlotSta
         if not rows:
             subject = f"segment {entry.segment}" if entry.segment else str(entry.source or "any source")
             return f"{dialect.platform} cannot {entry.action} {entry.traffic} of {subject} in a {kind}"
+    if want.separation is not None and (problem := _separation(dialect, kind, want.separation)):
+        return problem
     return _together(dialect, kind, want)
+
+
+def _separation(dialect: Dialect, kind: SlotKind, want: Separation) -> str:
+    rows = dialect.rows_of(kind)
+    for passage in sorted(want.passages, key=Passage.sort_key):
+        if not any(lets_pass(dialect, row, passage) for row in rows):
+            return f"{dialect.platform} cannot let pass {passage}"
+    for name in sorted(want.inside):
+        if not re.fullmatch(dialect.interface, name):
+            return f"not an interface of {dialect.platform}: {name!r}"
+    return ""
 
 
 def _rate(dialect: Dialect, rate: int | None) -> str:
@@ -62,9 +77,8 @@ def foreign_in_the_way(foreign: tuple[str, ...], want: SlotState, have: SlotStat
 
     What Cordon takes away is its own, and nobody else's configuration is in the way of that.
     """
-    places = {name for name in want.differs(have) if name != "entries"} - (
-        {"rate_bps"} if want.rate_bps is None else set()
-    )
+    places = {name for name in want.differs(have) if name != "entries"}
+    places -= {name for name in ("rate_bps", "separation") if getattr(want, name) is None}
     for entry in want.entries - have.entries:
         places |= {"entries", f"entries.{entry.traffic}", f"entries.{entry.action}"}
     return next((one for one in foreign if places & set(one.partition(": ")[0].split("/"))), "")

@@ -11,7 +11,7 @@ from drivers.difference import both_ways, foreign_in_the_way, unsupported
 from drivers.items import state_of
 from drivers.loading import interface_name
 from drivers.read import Answers, Reading, read_slot, totals
-from drivers.render import Place, fill, tag_of
+from drivers.render import Place, fill, segment_name, tag_of
 
 _FIREWALL = "cordon"
 
@@ -28,7 +28,7 @@ class NetworkDriver:
         place = self._place(slot.kind, slot.name)
         names = self._dialect.questions_of(slot.kind)
         if not names or not self._dialect.rows_of(slot.kind):
-            raise Unsupported(self.name, f"{self._dialect.platform} has no fences for a {slot.kind}")
+            raise Unsupported(self.name, f"{self._dialect.platform} can set nothing in a {slot.kind}")
         queries = self._queries(names, place)
         texts = self._session.ask(queries)
         reading = self._read(slot, place, dict(zip(names, texts, strict=True)))
@@ -102,6 +102,8 @@ class NetworkDriver:
                 raise Unsupported(self.name, f"the rule set of a firewall is called {_FIREWALL!r}, not {name!r}")
             return Place(dict(self._options))
         try:
+            if kind is SlotKind.SEGMENT:
+                return Place({**self._options, "slot": segment_name(name)})
             interface = interface_name(self._dialect, name)
         except BadInput as error:
             raise Unsupported(self.name, str(error)) from error

@@ -4,15 +4,16 @@ An entry may need several items (a rule for IP and one for ARP, a list, its bind
 several entries. Wanted and held are two sets of items, and the work to do is their difference.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network
 from typing import TypeAlias
 
 from controller.domain.address import Prefix, Vlan
+from controller.domain.crossing import Passage, Separation
 from controller.domain.fence import Action, Entry, SlotKind, SlotState
 from controller.domain.verdict import TrafficClass
-from drivers.dialect import Dialect, Family, Holds, Row, Scope
+from drivers.dialect import SEPARATES, Dialect, Family, Holds, Row, Scope
 
 Value: TypeAlias = Prefix | int | str | None
 
@@ -55,6 +56,16 @@ def applies(row: Row, entry: Entry) -> bool:
     )
 
 
+def lets_pass(dialect: Dialect, row: Row, passage: Passage) -> bool:
+    """True when holding this passage takes an item of this row."""
+    return (
+        row.holds is Holds.PASSAGE
+        and row.transport is passage.transport
+        and family_of(passage.source) in row.families
+        and ("ports" in dialect.identity_of(row)) == bool(passage.ports)
+    )
+
+
 def items_of(dialect: Dialect, kind: SlotKind, state: SlotState) -> tuple[Item, ...]:
     """The items that a state is made of, each once, in the order in which they are set."""
     entries = sorted(state.entries, key=Entry.sort_key)
@@ -73,9 +84,28 @@ def items_of(dialect: Dialect, kind: SlotKind, state: SlotState) -> tuple[Item, 
                 for entry in entries:
                     if applies(row, entry):
                         found[_entry_item(dialect, row, entry)] = None
+            case _ if row.holds in SEPARATES and state.separation is not None:
+                found |= dict.fromkeys(_separating(dialect, row, state.separation))
             case _:
                 pass
     return tuple(found)
+
+
+def _separating(dialect: Dialect, row: Row, wanted: Separation) -> Iterator[Item]:
+    """The items of one row that a separation is made of."""
+    if row.holds is Holds.WALL:
+        yield Item(row.name)
+    elif row.holds is Holds.PREFIX:
+        for prefix in sorted(wanted.prefixes, key=lambda one: (one.version, int(one.network_address), one.prefixlen)):
+            if family_of(prefix) in row.families:
+                yield _item(dialect, row, {"source": prefix, "family": family_of(prefix).value})
+    elif row.holds is Holds.INSIDE:
+        yield from (_item(dialect, row, {"inside": name}) for name in sorted(wanted.inside))
+    else:
+        for passage in sorted(wanted.passages, key=Passage.sort_key):
+            if lets_pass(dialect, row, passage):
+                known = {"source": passage.source, "target": passage.target, "ports": passage.ports}
+                yield _item(dialect, row, {**known, "family": family_of(passage.source).value})
 
 
 def _entry_item(dialect: Dialect, row: Row, entry: Entry) -> Item:
@@ -87,11 +117,18 @@ def _entry_item(dialect: Dialect, row: Row, entry: Entry) -> Item:
         "segment": entry.segment,
         "rate": entry.rate_bps,
     }
+    return _item(dialect, row, known)
+
+
+def _item(dialect: Dialect, row: Row, known: Mapping[str, Value]) -> Item:
     return Item(row.name, tuple((name, known[name]) for name in dialect.identity_of(row)))
 
 
 def state_of(dialect: Dialect, kind: SlotKind, items: Iterable[Item]) -> SlotState:
-    """The state that these items amount to. A limit or an entry counts only when every item that it needs is there."""
+    """The state that these items amount to.
+
+    A limit, an entry or a separation counts only when every item that it needs is there.
+    """
     held = frozenset(items)
     rows = {row.name: row for row in dialect.rows_of(kind)}
     vlan: Vlan | None = None
@@ -118,8 +155,35 @@ def state_of(dialect: Dialect, kind: SlotKind, items: Iterable[Item]) -> SlotSta
     whole = frozenset(entry for entry in candidates if is_whole(SlotState(entries=frozenset({entry}))))
     if not is_whole(SlotState(rate_bps=rate)):
         rate = None
+    wall = _separation(rows, held)
+    if not is_whole(SlotState(separation=wall)):
+        wall = None
     left = [item.left_s for item in held if item.left_s is not None]
-    return SlotState(vlan=vlan, enabled=enabled, rate_bps=rate, entries=whole, expires_s=min(left, default=None))
+    return SlotState(
+        vlan=vlan,
+        enabled=enabled,
+        rate_bps=rate,
+        entries=whole,
+        separation=wall,
+        expires_s=min(left, default=None),
+    )
+
+
+def _separation(rows: Mapping[str, Row], held: Iterable[Item]) -> Separation | None:
+    """All that stands of a wall, with whatever passes it; None where nothing does."""
+    found: dict[Holds, list[tuple[Row, dict[str, Value]]]] = {}
+    for item in held:
+        found.setdefault(rows[item.row].holds, []).append((rows[item.row], dict(item.values)))
+    if Holds.WALL not in found:
+        return None
+    return Separation(
+        prefixes=frozenset(_prefix(values["source"]) for _, values in found.get(Holds.PREFIX, ())),
+        passages=frozenset(
+            Passage(_prefix(values["source"]), _prefix(values["target"]), row.transport, str(values.get("ports", "")))
+            for row, values in found.get(Holds.PASSAGE, ())
+        ),
+        inside=frozenset(str(values["inside"]) for _, values in found.get(Holds.INSIDE, ())),
+    )
 
 
 def _candidate(row: Row, values: Mapping[str, Value]) -> Entry:
@@ -132,6 +196,13 @@ def _candidate(row: Row, values: Mapping[str, Value]) -> Entry:
         rate_bps=_number(rate) if row.action is Action.LIMIT else None,
         segment=str(values.get("segment", "")),
     )
+
+
+def _prefix(value: Value) -> Prefix:
+    if value is None or isinstance(value, int | str):
+        message = f"not a prefix: {value!r}"
+        raise TypeError(message)
+    return value
 
 
 def _number(value: Value) -> int:

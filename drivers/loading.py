@@ -10,6 +10,7 @@ from typing import Any
 
 from controller.domain import toml
 from controller.domain.address import Vlan
+from controller.domain.crossing import Passage, Separation, Transport
 from controller.domain.errors import BadInput, ConfigError
 from controller.domain.fence import Action, Entry, FenceKind, SlotKind, SlotState
 from controller.domain.verdict import TrafficClass
@@ -20,6 +21,7 @@ from drivers.render import quoted
 _FOLDER = "dialects"
 _MACRO = re.compile(r"%([a-z][a-z0-9]*)%")
 _V4, _V6 = ip_network("192.0.2.5/32"), ip_network("2001:db8:0:5::/64")
+_NET4, _NET6 = ip_network("192.0.2.0/24"), ip_network("2001:db8::/48")
 
 
 def platforms() -> tuple[str, ...]:
@@ -216,6 +218,9 @@ def _identity(dialect: Dialect, row: Row, key: str) -> Iterator[tuple[str, str]]
             yield f"{key}.set", "the rate of a limit"
         if len(row.traffic) != 1 and "traffic" not in identity:
             yield f"{key}.traffic", "one class, or lines that name it"
+    needed = {Holds.PREFIX: {"source"}, Holds.INSIDE: {"inside"}, Holds.PASSAGE: {"source", "target"}}
+    for name in sorted(needed.get(row.holds, set()) - identity):
+        yield f"{key}.set", f"the {name} of what it holds"
     if "rate" in identity and dialect.rate is None:
         yield "rate", "limits of the rates that the platform can hold"
 
@@ -243,6 +248,10 @@ def samples(dialect: Dialect) -> dict[str, list[tuple[SlotKind, SlotState, SlotS
     found["throttle"].append((SlotKind.PORT, open_, SlotState(vlan=Vlan(1), enabled=True, rate_bps=rate)))
     found["quarantine"] = [(SlotKind.PORT, open_, SlotState(vlan=Vlan(99), enabled=True))]
     found["shut"] = [(SlotKind.PORT, open_, SlotState(vlan=Vlan(1), enabled=False))]
+    ours = (_NET4, _NET6)
+    passing = {Passage(one, one, transport) for one in ours for transport in Transport}
+    wall = Separation(frozenset(ours), frozenset(passing))
+    found["separate_segment"] = [(SlotKind.SEGMENT, SlotState(), SlotState(separation=wall))]
     found["cut_guest"] = [(SlotKind.GUEST, SlotState(enabled=True), SlotState(enabled=False))]
     return found
 

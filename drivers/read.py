@@ -163,6 +163,9 @@ def _item(dialect: Dialect, row: Row, groups: Mapping[str, str], place: Place) -
         known |= {"source": None, "family": groups.get("family", row.families[0].value)}
     if "length" in groups:
         known["length"] = int(groups["length"])
+    if "target" in groups:
+        known["target"] = _source({"source": groups["target"]})
+    known |= {name: groups[name] for name in ("ports", "inside") if name in groups}
     if row.traffic:
         known["traffic"] = row.traffic[0].value
     if "traffic" in groups:

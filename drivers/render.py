@@ -10,10 +10,9 @@ from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 from controller.domain.errors import BadInput
-from drivers.dialect import FIELD, Dialect, Row
+from controller.domain.estate import SEGMENT_NAME
+from drivers.dialect import FIELD, SEPARATES, Dialect, Row
 from drivers.items import Item, Value, family_of
-
-SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,8 @@ def fields_of(dialect: Dialect, place: Place, row: Row, item: Item, *, expires_s
         made["mask"] = str(ip_network(f"0.0.0.0/{length}" if values["family"] == "ipv4" else f"::/{length}").netmask)
     if "vlan" in values:
         made |= {"vlan_name": place.vlan_names[number]} if (number := _int(values["vlan"])) in place.vlan_names else {}
-    if "segment" in values:
+    made |= {name: str(values[name]) for name in ("target", "ports", "inside") if values.get(name) is not None}
+    if values.get("segment"):
         made["segment"] = segment_name(str(values["segment"]))
     if "rate" in values and dialect.rate is not None:
         rate = _int(values["rate"])
@@ -98,7 +98,7 @@ def _spelling(spellings: Mapping[str, str], *, family: str, traffic: str, source
 
 def segment_name(text: str) -> str:
     """A segment's name as it may stand in a line. Raises BadInput."""
-    if text and not SEGMENT.fullmatch(text):
+    if not SEGMENT_NAME.fullmatch(text):
         raise BadInput(f"a segment's name may have letters, digits, '.', '_' and '-', 32 at most: {text!r}")
     return text
 
@@ -158,12 +158,16 @@ def lines(
 ) -> tuple[str, ...]:
     """The lines that take a slot from `held` to `wanted`: what must go, last first; then what must come, in order.
 
-    With `expires_s`, what is already held but ends before half that time is set anew. Equal items give no lines.
+    With `expires_s`, what is already held but ends before half that time is set anew. Equal items give no lines. What
+    separates a segment is set as one: another order of its parts would let others pass.
     """
     order = {name: index for index, name in enumerate(rows)}
     old = {item.key: item for item in held}
     new = {item.key: item for item in wanted}
-    gone = [item for key, item in old.items() if key not in new]
+    if old != new and any(rows[item.row].holds in SEPARATES for item in (*held, *wanted)):
+        gone, old = list(old.values()), {}
+    else:
+        gone = [item for key, item in old.items() if key not in new]
     steps: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
     for item in sorted(gone, key=lambda one: -order[one.row]):
         row = rows[item.row]

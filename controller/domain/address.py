@@ -1,6 +1,7 @@
 """Addresses of hosts, interfaces and tenants in one canonical form."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import NewType, TypeAlias
@@ -71,6 +72,11 @@ def covering_block(address: Address) -> Prefix:
     if isinstance(address, IPv4Address):
         return IPv4Network(address)
     return IPv6Network((address, 64), strict=False)
+
+
+def lies_in(address: Address, prefixes: Iterable[Prefix]) -> bool:
+    """True when one of the prefixes holds the address."""
+    return any(address.version == prefix.version and address in prefix for prefix in prefixes)
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -31,6 +31,7 @@ class State(StrEnum):
 class By(StrEnum):
     """What happened. The state that follows stands in MOVES."""
 
+    ENDORSE = "endorse"  # the first of two approvals
     APPROVE = "approve"
     REJECT = "reject"
     LAPSE = "lapse"
@@ -50,6 +51,7 @@ class By(StrEnum):
 
 
 MOVES: dict[tuple[State, By], State] = {
+    (State.PROPOSED, By.ENDORSE): State.PROPOSED,
     (State.PROPOSED, By.APPROVE): State.APPROVED,
     (State.PROPOSED, By.REJECT): State.REJECTED,
     (State.PROPOSED, By.LAPSE): State.LAPSED,

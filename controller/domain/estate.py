@@ -4,6 +4,7 @@
 Addresses, not names: nothing here is resolved by DNS.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -12,11 +13,16 @@ from ipaddress import IPv6Network
 from typing import TypeVar
 
 from controller.domain.address import Address, Mac, Port, Prefix, Vlan, covering_block, mac_of
+from controller.domain.crossing import Crossing, passages, within
 from controller.domain.errors import ConfigError
 from controller.domain.listening import Carrier, Listener
 
 K = TypeVar("K")
 V = TypeVar("V")
+
+
+SEGMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}")
+"""Names of segments that may stand in a device's lines."""
 
 
 class PortRole(StrEnum):
@@ -87,6 +93,8 @@ class Segment:
     vlan: Vlan | None = None
     firewall: str = ""  # device that stands before this segment
     mode: str = ""  # enforce, approve or dry-run; empty: the policy's
+    crossings: tuple[Crossing, ...] | None = None  # what may cross the firewall; empty: nothing; None: not declared
+    inside: tuple[str, ...] = ()  # the firewall's interfaces towards the segment
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +232,7 @@ class Estate:
                     expected="the name of a device",
                     got=repr(segment.firewall),
                 )
+            _check_crossings(segment, file=file, key=f"segments[{index}]")
         for index, host in enumerate(self.site.hosts):
             if host.segment and host.segment not in self.segments:
                 raise ConfigError(
@@ -337,6 +346,28 @@ def attachment_prefixes(host: Host) -> tuple[Prefix, ...]:
         prefix for prefix in host.prefixes if not isinstance(prefix, IPv6Network) or prefix.prefixlen <= 64
     }
     return tuple(sorted(blocks, key=lambda prefix: (prefix.version, int(prefix.network_address), prefix.prefixlen)))
+
+
+def _check_crossings(segment: Segment, *, file: str, key: str) -> None:
+    """What a crossing's own fields cannot tell: whether they fit the segment that it belongs to."""
+    if segment.crossings is None and not segment.inside:
+        return
+    if not segment.firewall:
+        raise ConfigError(file=file, key=f"{key}.firewall", expected="the device that holds the crossings", got="none")
+    if not SEGMENT_NAME.fullmatch(segment.name):
+        expected = "letters, digits, '.', '_' and '-', 32 at most, in the name of a segment with crossings"
+        raise ConfigError(file=file, key=f"{key}.name", expected=expected, got=repr(segment.name))
+    for index, crossing in enumerate(segment.crossings or ()):
+        place = f"{key}.crossings[{index}]"
+        for host in crossing.hosts:
+            if not within(host, segment.prefixes):
+                raise ConfigError(
+                    file=file, key=f"{place}.hosts", expected="prefixes within the segment's", got=str(host)
+                )
+        if not any(passages(crossing, segment.prefixes)):
+            raise ConfigError(
+                file=file, key=f"{place}.peers", expected="a prefix of an address family that the segment has"
+            )
 
 
 def _unique(pairs: Iterator[tuple[K, V]], *, file: str, key: str) -> dict[K, V]:

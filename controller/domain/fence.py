@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 
 from controller.domain.address import Prefix, Vlan
+from controller.domain.crossing import Separation
 from controller.domain.verdict import TrafficClass
 
 
@@ -24,6 +25,11 @@ class FenceKind(StrEnum):
     QUARANTINE = "quarantine"
     SHUT = "shut"
     ISOLATE_SEGMENT = "isolate_segment"
+    SEPARATE_SEGMENT = "separate_segment"  # for good: of what it sends and hears only the declared crossings pass
+
+
+OF_SEGMENTS = frozenset({FenceKind.ISOLATE_SEGMENT, FenceKind.SEPARATE_SEGMENT})
+"""Fences around a whole segment: people propose them, and two have to approve."""
 
 
 class SlotKind(StrEnum):
@@ -32,11 +38,12 @@ class SlotKind(StrEnum):
     PORT = "port"
     GUEST = "guest"
     FIREWALL = "firewall"
+    SEGMENT = "segment"  # what separates a segment, on its firewall
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Slot:
-    """A place on a device, observed and set as one. `name` is the interface; of a firewall its rule set."""
+    """A place on a device, observed and set as one. `name` is the interface, the rule set `cordon`, or the segment."""
 
     device: str
     kind: SlotKind
@@ -83,10 +90,11 @@ class SlotState:
     rate_bps: int | None = None  # ingress limit of the whole slot; None means unlimited
     entries: frozenset[Entry] = frozenset()
     expires_s: int | None = field(default=None, compare=False)
+    separation: Separation | None = None
 
     def differs(self, other: "SlotState") -> tuple[str, ...]:
         """Names of the attributes in which two states differ, in a fixed order."""
-        names = ("vlan", "enabled", "rate_bps", "entries")
+        names = ("vlan", "enabled", "rate_bps", "entries", "separation")
         return tuple(name for name in names if getattr(self, name) != getattr(other, name))
 
 
@@ -137,6 +145,7 @@ class Effect:
     enabled: bool | None = None
     rate_bps: int | None = None
     entries: frozenset[Entry] = frozenset()
+    separation: Separation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +176,8 @@ def fold(native: SlotState, effects: Iterable[Effect]) -> SlotState:
     """What a slot shall hold: native state with every live effect laid over it, whatever their order.
 
     A closed slot stays closed while one fence wants it closed; of two limits the lower holds; of two VLANs the higher
-    number holds, so that the result does not depend on who came first; entries add up.
+    number holds, so that the result does not depend on who came first; entries add up; of two separations only what
+    both let pass does.
     """
     state = native
     for effect in effects:
@@ -180,8 +190,20 @@ def fold(native: SlotState, effects: Iterable[Effect]) -> SlotState:
             fenced = state.vlan is not None and state.vlan != native.vlan
             vlan = Vlan(max(state.vlan or 0, effect.vlan)) if fenced else effect.vlan
             state = replace(state, vlan=vlan)
+        if effect.separation is not None:
+            state = replace(state, separation=_both(state.separation, effect.separation))
         state = replace(state, entries=state.entries | effect.entries)
     return state
+
+
+def _both(held: Separation | None, wanted: Separation) -> Separation:
+    if held is None:
+        return wanted
+    return Separation(
+        prefixes=held.prefixes | wanted.prefixes,
+        passages=held.passages & wanted.passages,
+        inside=held.inside | wanted.inside,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from controller.domain.address import Mac, Port
 from controller.domain.decision import State
-from controller.domain.fence import Change, Fence, Slot, SlotState, fold
+from controller.domain.fence import OF_SEGMENTS, Change, Fence, Slot, SlotState, fold
 from controller.domain.verdict import Evidence, Finding, Level, Rates
 
 
@@ -98,6 +98,16 @@ class Decision:
     verified_wall_ns: int = 0
     effect: str = ""  # fallen, unproven, still_sending; empty before it was judged
     facts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def of_segment(self) -> bool:
+        """True when it is about a whole segment and accuses nobody: people propose it, and two have to approve it."""
+        return any(record.fence.kind in OF_SEGMENTS for record in self.fences)
+
+    @property
+    def approvals(self) -> int:
+        """How many different people have to approve it."""
+        return 2 if self.of_segment else 1
 
 
 def wanted(native: SlotState, slot: Slot, live: tuple[Decision, ...]) -> SlotState:

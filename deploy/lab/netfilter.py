@@ -69,12 +69,13 @@ class Netfilter:
         """Send a burst through all hooks on its way through the machine."""
         flow = Flow(burst.protocol, burst.src, burst.src_port, burst.dst, burst.dst_port)
         state = self._state(flow, burst, now)
+        begun = self._begun(flow, state, now)
         amount, why = Amount(burst.packets, burst.octets, burst.seconds), ""
         seen: dict[tuple[bool, bool, bool], Packet] = {}
         for station in self._way:
             if not _concerns(station.table, station.chain, burst):
                 continue
-            packet = self._seen(burst, leaving, station, state, seen)
+            packet = self._seen(burst, leaving, station, state, begun, seen)
             walk = _Walk(station.table, packet, now)
             amount = walk.base_chain(station.chain, amount)
             why = why or walk.why
@@ -85,7 +86,13 @@ class Netfilter:
         return Outcome(amount, why)
 
     def _seen(
-        self, burst: Packets, leaving: str, at: _Station, state: int, seen: dict[tuple[bool, bool, bool], Packet]
+        self,
+        burst: Packets,
+        leaving: str,
+        at: _Station,
+        state: int,
+        begun: Packet,
+        seen: dict[tuple[bool, bool, bool], Packet],
     ) -> Packet:
         """Give the burst as it looks at one station: whole or in fragments, with its connection or without."""
         arriving = at.hook == "ingress" or at.hook == "prerouting"
@@ -94,8 +101,23 @@ class Netfilter:
         key = (arriving, whole, tracked)
         if key not in seen:
             out = "" if arriving else leaving
-            seen[key] = describe(burst, out, whole=whole, state=state if tracked else INVALID)
+            packet = describe(burst, out, whole=whole, state=state if tracked else INVALID)
+            seen[key] = {**packet, **begun} if tracked else packet
         return seen[key]
+
+    def _begun(self, flow: Flow, state: int, now: float) -> Packet:
+        """Give what connection tracking knows of the first packet of the burst's connection."""
+        if not self.tracking or state == INVALID:
+            return {}
+        found = self.connections.find(flow, now=now)
+        first = found.flow if found else flow
+        family = "ip6" if ":" in first.src else "ip"
+        return {
+            f"ct original {family} saddr": _number(first.src),
+            f"ct original {family} daddr": _number(first.dst),
+            "ct original proto-src": first.src_port,
+            "ct original proto-dst": first.dst_port,
+        }
 
     def _state(self, flow: Flow, burst: Packets, now: float) -> int:
         if burst.traffic is Traffic.MALFORMED:
@@ -168,7 +190,7 @@ class _Walk:
 
 def _asks_for_connections(part: Part) -> bool:
     if isinstance(part, Match):
-        return part.field.text == "ct state"
+        return part.field.text.startswith("ct ")
     return isinstance(part, Said) and part.words == "notrack"
 
 

@@ -100,7 +100,22 @@ FIELDS: Mapping[str, Mapping[str, Field]] = MappingProxyType(
                 "length": NUMBER,
             }.items()
         },
-        "ct": {"state": Field("ct state", STATE, "ct state", {"ct": {"key": "state"}})},
+        "ct": {
+            "state": Field("ct state", STATE, "ct state", {"ct": {"key": "state"}}),
+            **{
+                f"original {name}": Field(
+                    f"ct original {name}", kind, f"ct original {name}", {"ct": {"key": name, "dir": "original"}}, needs
+                )
+                for name, kind, needs in (
+                    ("ip saddr", IPV4, _V4),
+                    ("ip daddr", IPV4, _V4),
+                    ("ip6 saddr", IPV6, _V6),
+                    ("ip6 daddr", IPV6, _V6),
+                    ("proto-src", SERVICE, {}),
+                    ("proto-dst", SERVICE, {}),
+                )
+            },
+        },
         "frag": {
             name: Field(
                 f"frag {name}", NUMBER, f"frag {name}", {"exthdr": {"name": "frag", "field": name}}, {"exthdr frag": 1}
@@ -128,6 +143,7 @@ class RuleReader:
         self._table = table
         self._family = family
         self._seen: str = ""  # the network protocol that a match has fixed
+        self._carried = False  # a match has fixed the transport
         self.targets: list[tuple[str, Place]] = []  # chains that verdicts name
 
     def read(self) -> tuple[list[Part], str]:
@@ -172,6 +188,8 @@ class RuleReader:
 
     def _field(self) -> Part:
         first = self._words.take()
+        if first.text == "ct" and self._words.here.text == "original":
+            return self._original(first)
         name = self._words.here
         known = FIELDS[first.text]
         if name.text not in known or name.kind != "word":
@@ -186,8 +204,23 @@ class RuleReader:
             return Said(f"meta {name.text} set {shown}", {"mangle": {"key": known[name.text].json, "value": value.low}})
         return self._match(known[name.text], spot)
 
+    def _original(self, first: Word) -> Match:
+        """Read what connection tracking knows of a connection's first packet."""
+        name = self._words.take().text
+        compared = None
+        while compared is None:
+            name = f"{name} {self._words.here.text}"
+            if not any(known.startswith(name) for known in FIELDS["ct"]):
+                self._words.unexpected()
+            self._words.take()
+            compared = FIELDS["ct"].get(name)
+        if compared.kind is SERVICE and not self._carried:
+            raise NftError("Can't parse symbolic invalid expressions", self._words.here.place)
+        return self._match(compared, first.place)
+
     def _match(self, compared: Field, spot: Place) -> Match:
         self._check_family(compared, spot)
+        self._carried = self._carried or compared.text == "meta l4proto"
         words = self._words
         mask: int | None = None
         if words.accept("&"):

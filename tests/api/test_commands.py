@@ -83,7 +83,7 @@ def test_a_person_moves_a_decision(
 def test_what_is_refused_ends_with_status_1_and_the_reason(shell: Shell) -> None:
     shell.propose("r-1")
     refused = shell.run("release", "r-1", "-r", "why not")
-    assert (refused.exit_code, "possible: approve, lapse, reject" in refused.output) == (1, True)
+    assert (refused.exit_code, "possible: approve, endorse, lapse, reject" in refused.output) == (1, True)
     stale = shell.run("approve", "r-1", "-r", "why not", "--version", "7")
     assert (stale.exit_code, "not 7; read it again" in stale.output) == (1, True)
     assert shell.run("show", "nothing").exit_code == 1

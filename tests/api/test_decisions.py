@@ -147,7 +147,7 @@ def test_a_move_that_cannot_be_says_what_can(house: House) -> None:
     house.propose()
     answer = house.ask("POST", "/decisions/d-1/release", Role.OPERATOR, json=REASON)
     assert answer.status_code == 409
-    assert "possible: approve, lapse, reject" in answer.json()["detail"]
+    assert "possible: approve, endorse, lapse, reject" in answer.json()["detail"]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 from controller.domain.address import Prefix, Vlan, address_of
+from controller.domain.crossing import Crossing, Side, Transport, separation
 from controller.domain.errors import (
     CommandRefused,
     ConfigError,
@@ -73,7 +74,7 @@ class Case:
 
     @property
     def slot(self) -> Slot:
-        place = "cordon" if self.kind is SlotKind.FIREWALL else PORTS[self.platform]
+        place = {SlotKind.FIREWALL: "cordon", SlotKind.SEGMENT: "shared"}.get(self.kind) or PORTS[self.platform]
         return Slot(NAMES[self.platform], self.kind, place)
 
     def __str__(self) -> str:
@@ -93,6 +94,22 @@ FILTERS = {
     f"filter_{one}": Effect(entries=entries(V4, V6, traffic=one)) for one in TrafficClass if one is not TrafficClass.ALL
 }
 SEGMENT = {"isolate_a_segment": Effect(entries=entries(NET, ip_network("2001:db8::/48"), segment="shared"))}
+EVERYBODY = (ip_network("0.0.0.0/0"), ip_network("::/0"))
+SEPARATIONS = {
+    "separate_a_segment_whole": Effect(separation=separation([NET, ip_network("2001:db8::/48")], (), ("eth1",))),
+    "separate_a_segment_but_for_crossings": Effect(
+        separation=separation(
+            [NET, ip_network("2001:db8::/48")],
+            (
+                Crossing(Side.OUTSIDE, EVERYBODY, Transport.TCP, ("80", "8000-8099")),
+                Crossing(Side.INSIDE, (V4, V6), Transport.UDP, ("53",)),
+                Crossing(Side.INSIDE, EVERYBODY, Transport.ICMP),
+                Crossing(Side.INSIDE, (V4B,), hosts=(ip_network("10.20.9.0/24"),)),
+            ),
+            (),
+        )
+    ),
+}
 PORT_EFFECTS = {
     "throttle": Effect(rate_bps=10_000_000),
     "quarantine": Effect(vlan=Vlan(99)),
@@ -106,6 +123,7 @@ CASES = [
     *of("cisco_ios", SlotKind.PORT, **BLOCKS, **PORT_EFFECTS),
     *of("juniper_junos", SlotKind.PORT, **BLOCKS, **PORT_EFFECTS),
     *of("linux_nftables", SlotKind.FIREWALL, **BLOCKS, **FILTERS, **SEGMENT),
+    *of("linux_nftables", SlotKind.SEGMENT, **SEPARATIONS),
     *of("checkpoint_gaia", SlotKind.FIREWALL, **BLOCKS, **SEGMENT),
 ]
 ONE_EACH = [next(case for case in CASES if case.platform == platform) for platform in NAMES]
@@ -377,6 +395,20 @@ def test_port_that_does_not_exist_is_an_error_and_not_an_empty_port(lab: Lab, pl
     missing = PORTS[platform].replace("7", "47")
     with pytest.raises((CommandRefused, Unreadable)):
         device.observe(Slot(case.slot.device, SlotKind.PORT, missing))
+
+
+@pytest.mark.parametrize("platform", sorted(set(NAMES) - {"linux_nftables"}))
+def test_platform_that_separates_no_segments_says_so_before_it_is_asked(lab: Lab, platform: str) -> None:
+    device = lab.device(Case(platform, "", SlotKind.SEGMENT, Effect()))
+    with pytest.raises(Unsupported, match=f"{platform} .*segment"):
+        device.observe(Slot(device.name, SlotKind.SEGMENT, "shared"))
+
+
+@pytest.mark.parametrize("name", ["shared; reboot", "shared\nreload", "", "-x", "$(id)", "a'b", "x" * 33])
+def test_segment_that_is_more_than_a_name_never_reaches_a_device(lab: Lab, name: str) -> None:
+    device = lab.device(Case("linux_nftables", "", SlotKind.SEGMENT, Effect()))
+    with pytest.raises(Unsupported):
+        device.observe(Slot(device.name, SlotKind.SEGMENT, name))
 
 
 @pytest.mark.parametrize("name", ["veth7; reboot", "veth7\nreload", "Gi1/0/7 ", "ge-0/0/7 | no-more", "$(id)"])

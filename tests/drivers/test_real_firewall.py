@@ -4,21 +4,23 @@ The provider's ruleset accepts established traffic early, as most do: a fence mu
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
+from controller.domain.crossing import Crossing, Side, Transport, separation
 from controller.domain.errors import CommandRefused
-from controller.domain.fence import Action, Effect, Entry, Slot, SlotKind, fold
+from controller.domain.fence import Action, Effect, Entry, Slot, SlotKind, SlotState, fold
 from controller.domain.verdict import TrafficClass
 from drivers.conversation import SshSession
 from drivers.driver import NetworkDriver
@@ -58,6 +60,12 @@ sys.stdout.write("listening\\n"); sys.stdout.flush()
 while True:
     for one in select.select(heard, [], [])[0]:
         one.sendto(b"x", one.recvfrom(65535)[1])
+"""
+SEND_AS = """
+import socket, sys
+one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+one.bind((sys.argv[1], 0))
+one.sendto(b"x", (sys.argv[2], 7007))
 """
 ASK = """
 import socket, sys
@@ -239,6 +247,75 @@ def test_closed_segment_neither_sends_nor_hears(net: Net) -> None:
     release()
     assert net.answers("192.0.2.9")
     assert from_outside()
+
+
+SEGMENT = Slot("fw", SlotKind.SEGMENT, "hosting")
+OURS = (ip_network("10.20.0.0/24"), ip_network("2001:db8:5::/64"))
+
+
+@contextmanager
+def separated(net: Net, *crossings: Crossing, inside: tuple[str, ...] = ("r0",)) -> Iterator[None]:
+    have = net.device.observe(SEGMENT)
+    change = net.device.plan(SlotState(separation=separation(OURS, crossings, inside)), have)
+    net.device.push(change.apply)
+    assert net.device.observe(SEGMENT).state == change.want
+    try:
+        yield
+    finally:
+        net.device.push(change.undo)
+        assert net.device.observe(SEGMENT).state == have.state
+
+
+@pytest.mark.parametrize(("address", "peer"), [("192.0.2.9", "192.0.2.0/24"), ("2001:db8:9::9", "2001:db8:9::9/128")])
+def test_only_declared_connections_cross_and_their_answers_with_them(net: Net, address: str, peer: str) -> None:
+    begun_inside = Crossing(Side.INSIDE, (ip_network(peer),), Transport.UDP, ("7000-7010",))
+    assert until(lambda: net.answers(address))
+    with separated(net):
+        assert not net.answers(address)
+    with separated(net, begun_inside):
+        assert net.answers(address)
+        assert net.answers(address, FRAGMENTED)
+    with separated(net, Crossing(Side.INSIDE, (ip_network(peer),), Transport.UDP, ("53",))):
+        assert not net.answers(address)
+    with separated(net, Crossing(Side.OUTSIDE, (ip_network(peer),), Transport.UDP, ("7007",))):
+        assert not net.answers(address), "who may answer may not begin"
+    assert until(lambda: net.answers(address))
+
+
+def test_others_begin_only_what_may_cross_inwards(net: Net) -> None:
+    assert net.run(1, "nft", "insert rule inet provider forward ip daddr 10.20.0.0/24 accept") == 0
+    assert until(lambda: net.answers("10.20.0.5", asked_from=2))
+    everybody = (ip_network("0.0.0.0/0"),)
+    with separated(net, Crossing(Side.INSIDE, everybody)):
+        assert not net.answers("10.20.0.5", asked_from=2)
+    with separated(
+        net, Crossing(Side.OUTSIDE, everybody, Transport.UDP, ("7007",), hosts=(ip_network("10.20.0.5/32"),))
+    ):
+        assert net.answers("10.20.0.5", asked_from=2)
+    with separated(net, Crossing(Side.OUTSIDE, everybody, Transport.UDP, hosts=(ip_network("10.20.0.8/32"),))):
+        assert not net.answers("10.20.0.5", asked_from=2)
+
+
+def test_forged_sources_do_not_cross_where_the_segments_side_is_known(net: Net) -> None:
+    forged = ("ip", "-n", net.names[0], "addr", "add", "10.77.0.1/32", "dev", "h0")
+    assert subprocess.run(forged, check=False).returncode == 0
+    assert net.run(1, "nft", "insert rule inet provider forward ip saddr 10.77.0.1 counter accept") == 0
+
+    def crossed() -> int:
+        net.run(0, sys.executable, "-c", SEND_AS, "10.77.0.1", "192.0.2.9")
+        listed = subprocess.run(
+            ("ip", "netns", "exec", net.names[1], "nft", "list", "chain", "inet", "provider", "forward"),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        return int(re.search(r"10\.77\.0\.1 counter packets (\d+)", listed)[1])  # type: ignore[index]
+
+    assert crossed() == 1
+    with separated(net, inside=()):
+        assert crossed() == 2, "a rule by prefix does not know whose it is"
+    with separated(net, Crossing(Side.INSIDE, (ip_network("0.0.0.0/0"),)), inside=("r0",)):
+        assert crossed() == 2, "it entered from the segment and bears none of its addresses"
 
 
 def test_line_that_nft_refuses_changes_nothing_and_is_named(net: Net) -> None:

@@ -9,6 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from controller.domain.address import Prefix
+from controller.domain.crossing import Crossing, Side, Transport, separation
 from controller.domain.errors import ForeignState, Unsupported
 from controller.domain.fence import Action, Effect, Entry, Slot, SlotKind, SlotState, fold
 from controller.domain.verdict import TrafficClass
@@ -57,6 +58,87 @@ EFFECTS = {
     "all classes of one host": Effect(entries=frozenset(Entry(Action.DROP, V4, one) for one in TrafficClass)),
     "many": drop(*(ip_network(f"10.20.{third}.{last}") for third in (0, 1) for last in range(1, 40))),
 }
+
+
+WALL = Slot("fw", SlotKind.SEGMENT, "shared.hosting-1")
+WEB = Crossing(Side.OUTSIDE, (ip_network("0.0.0.0/0"), ip_network("::/0")), Transport.TCP, ("80", "443", "8000-8099"))
+DNS = Crossing(Side.INSIDE, (V4, ip_network("2001:db8:4::53/128")), Transport.UDP, ("53",))
+PING = Crossing(Side.INSIDE, (V4B, V6), Transport.ICMP)
+BACKUP = Crossing(Side.OUTSIDE, (V4,), hosts=(ip_network("10.20.9.0/24"),))
+PLAIN = Crossing(Side.OUTSIDE, (V4B,), Transport.UDP)
+SEPARATIONS = {
+    "nothing crosses": separation([NET, AROUND], (), ()),
+    "the web and the names": separation([NET, AROUND], (WEB, DNS, PING), ()),
+    "one family only": separation([NET], (WEB, BACKUP, PLAIN), ("eth1", "bond0.131")),
+    "everything": separation([NET, AROUND], (WEB, DNS, PING, BACKUP, PLAIN), ("eth1",)),
+}
+
+
+@pytest.mark.parametrize("name", SEPARATIONS)
+def test_separation_is_set_seen_idle_when_repeated_and_undone(device: NetworkDriver, name: str) -> None:
+    have = device.observe(WALL)
+    want = fold(have.state, [Effect(separation=SEPARATIONS[name])])
+    change = device.plan(want, have)
+    assert len(change.apply) == 1, "one transaction"
+    device.push(change.apply)
+    after = device.observe(WALL)
+    assert after.state == want
+    assert after.foreign == ()
+    assert device.plan(want, after).is_noop
+    device.push(change.undo)
+    assert device.observe(WALL).state == have.state == SlotState()
+
+
+@pytest.mark.parametrize(("before", "then"), [(one, other) for one in SEPARATIONS for other in SEPARATIONS])
+def test_one_separation_takes_the_place_of_another_and_gives_it_back(
+    device: NetworkDriver, before: str, then: str
+) -> None:
+    native = device.observe(WALL)
+    first = fold(native.state, [Effect(separation=SEPARATIONS[before])])
+    device.push(device.plan(first, native).apply)
+    change = device.plan(SlotState(separation=SEPARATIONS[then]), device.observe(WALL))
+    assert len(change.apply) == (before != then)
+    device.push(change.apply)
+    assert device.observe(WALL).state.separation == SEPARATIONS[then]
+    device.push(change.undo)
+    again = device.observe(WALL)
+    assert again.state == first
+    device.push(device.plan(native.state, again).apply)
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "insert rule {table} forward accept",
+        "insert rule {table} crossing ip saddr 10.20.9.9 accept",
+        "add rule {table} crossing accept",
+        "insert rule {table} crossing ct original ip saddr 10.20.9.9 accept",
+        "add chain {table} other { type filter hook forward priority 0; policy drop; }",
+        "add set {table} extra { type ipv4_addr; }",
+    ],
+)
+def test_what_somebody_put_into_the_separation_is_foreign(device: NetworkDriver, shell: LocalShell, edit: str) -> None:
+    native = device.observe(WALL)
+    device.push(device.plan(SlotState(separation=SEPARATIONS["one family only"]), native).apply)
+    assert shell.run("nft '" + edit.replace("{table}", "inet cordon-shared.hosting-1") + "'")[0] == 0
+    held = device.observe(WALL)
+    assert held.foreign
+    with pytest.raises(ForeignState):
+        device.plan(SlotState(separation=SEPARATIONS["nothing crosses"]), held)
+    if "{table} other" not in edit and "extra" not in edit:
+        assert held.state.separation is None, "a rule before ours may undo it: it does not count"
+    shell.run("nft delete table inet cordon-shared.hosting-1")
+
+
+def test_separation_and_fences_live_in_tables_of_their_own(device: NetworkDriver) -> None:
+    native, open_ = device.observe(RULES), device.observe(WALL)
+    device.push(device.plan(fold(native.state, [drop(V4)]), native).apply)
+    device.push(device.plan(SlotState(separation=SEPARATIONS["everything"]), open_).apply)
+    fenced, walled = device.observe(RULES), device.observe(WALL)
+    assert (fenced.foreign, walled.foreign) == ((), ())
+    device.push(device.plan(native.state, fenced).apply)
+    assert device.observe(WALL).state == walled.state
+    device.push(device.plan(open_.state, walled).apply)
 
 
 @pytest.mark.parametrize("name", EFFECTS)

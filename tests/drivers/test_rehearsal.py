@@ -40,7 +40,7 @@ class Recorder:
 def test_every_question_passes_and_no_line_of_the_dialect_does(platform: str) -> None:
     dialect, behind = dialect_of(platform), Recorder()
     rehearsal = Rehearsal("x", behind, dialect.talk.asks)
-    place = {**options_of(dialect, {}, device="x"), "interface": "eth7", "tag": "eth7", "ofport": "7"}
+    place = {**options_of(dialect, {}, device="x"), "interface": "eth7", "tag": "eth7", "slot": "a", "ofport": "7"}
     questions = [Query(fill(question.ask, place)) for question in dialect.questions.values()]
     rehearsal.ask(questions)
     assert behind.asked == [query.text for query in questions]
