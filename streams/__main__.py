@@ -24,6 +24,7 @@ from controller.domain import wire
 from controller.domain.errors import ConfigError
 from streams.broker import CLUSTER, Access, Tempo, access
 from streams.files import Lines, close, frames, opened
+from streams.marking import Marking, latenesses
 from streams.publish import Publisher, create_topics
 from streams.settings import Settings, load
 
@@ -116,24 +117,26 @@ def run_clock(where: Where) -> None:
     settings, way = where.settings(), where.access()
     topics = where.topics(settings, way)
     heard = {listener.topic for listener in settings.estate.site.listeners}  # listeners mark their topics themselves
-    names = [source.topic for source in settings.estate.site.sources if source.topic not in heard]
-    tick_ns, late_ns = (round(ms * 1e6) for ms in (settings.rules.scoring.tick_ms, settings.rules.scoring.lateness_ms))
+    scoring = settings.rules.scoring
+    fed = [source for source in settings.estate.site.sources if source.topic not in heard]
+    marking = Marking(scoring.tick_ms * 1_000_000, latenesses(fed, usual_ms=scoring.lateness_ms))
     name = f"{socket.gethostname()}-{os.getpid()}"
     stop = _on_signals()
     with Publisher(way, topics) as publisher:
-        log.warning("clock: a mark each %d ms on %s", tick_ns // 1_000_000, ", ".join(names))
+        log.warning("clock: a mark each %d ms on %s", scoring.tick_ms, ", ".join(marking.late_ns))
         beaten = 0
         while not stop.is_set():
             now = time.time_ns()  # noqa: TID251 - the composition root reads the clock
-            # The mark of a tick's end is due when the wall clock, less the lateness, has reached it.
-            mark = (now - late_ns) // tick_ns * tick_ns
-            publisher.mark(names, mark)
+            for topic, mark in marking.due(now):
+                publisher.mark([topic], mark)
             if now - beaten >= 1_000_000_000:
                 beaten = now
                 notes = tuple(f"{topic}: {count} lost, {publisher.why_lost}" for topic, count in publisher.lost.items())
-                beat = wire.Heartbeat("clock", name, at_ns=now, event_ns=mark, version=version("cordon"), notes=notes)
+                beat = wire.Heartbeat(
+                    "clock", name, at_ns=now, event_ns=marking.earliest_ns, version=version("cordon"), notes=notes
+                )
                 publisher.send(wire.HEALTH, wire.heartbeat_json(beat), key=name.encode())
-            stop.wait((mark + tick_ns + late_ns - now) / 1e9)
+            stop.wait(marking.wait_ns(now) / 1e9)
 
 
 def run_listen(where: Where, *, name: str = "") -> None:

@@ -160,6 +160,11 @@ class Source:
     scope: str = ""
     renormalised: bool = False  # bytes and packets were already multiplied by the sampling rate
     sampling_rate: int = 0  # used where records carry none; 0: unsampled
+    lateness_ms: int = 0  # how long a tick waits for records of this source; 0: the policy's lateness_ms
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.lateness_ms <= 600_000:
+            raise ValueError("lateness_ms from 0 to 600000")
 
 
 @dataclass(frozen=True, slots=True)
