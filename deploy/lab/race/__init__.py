@@ -1,0 +1,1 @@
+"""Cordon and a peer side by side on one sFlow stream and one switch."""
