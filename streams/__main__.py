@@ -145,32 +145,27 @@ def run_listen(where: Where, *, name: str = "") -> None:
     For those topics nobody else may write marks or frames: what comes in here is in order only among itself.
     """
     from streams.listen.ears import Beat, Listener
-    from streams.listen.opening import channels, datagram_listeners, open_datagrams
+    from streams.listen.opening import Share, channels, connections, open_datagrams
     from streams.listen.running import Named, listen
 
     settings, way = where.settings(), where.access()
     estate, rules, file = settings.estate, settings.rules.scoring, str(where.site)
     if not estate.site.listeners:
         raise ConfigError(file=file, key="listeners", expected="at least one [[listeners]] table")
+    wall_ns = time.time_ns  # noqa: TID251 - the composition root hands the clock in
     topics = where.topics(settings, way)
-    opened = [
-        one
-        for table in datagram_listeners(estate.site.listeners)
-        for one in open_datagrams(estate, table, partitions=topics[table.topic], workers=1, file=file)
-    ]
-    for place in dict.fromkeys(f"{one.where} to {one.topic}" for one in opened):
-        log.warning("listen: datagrams on %s", place)
+    opened = open_datagrams(estate, partitions=topics, workers=1, file=file)
+    mine = channels(estate, opened, partitions=topics, share=Share(), file=file)
+    lines = connections(estate, mine, wall_ns=wall_ns)
+    for one in estate.site.listeners:
+        ports = ", ".join(map(str, one.ports))
+        log.warning("listen: %s %s port %s to %s", one.carrier.value, one.address, ports, one.topic)
     stop = _on_signals()
     with Publisher(way, topics, patience_s=0.0) as publisher:
-        listener = Listener(
-            channels(estate, opened, partitions=topics, worker=0, workers=1, file=file),
-            publisher,
-            beat=Beat(rules.tick_ms * 1_000_000, rules.lateness_ms * 1_000_000),
-            wall_ns=time.time_ns,  # noqa: TID251 - the composition root hands the clock in
-            nap=time.sleep,
-        )
+        beat = Beat(rules.tick_ms * 1_000_000, rules.lateness_ms * 1_000_000)
+        listener = Listener(mine, publisher, beat=beat, wall_ns=wall_ns, nap=time.sleep)
         named = Named(name or f"{socket.gethostname()}-{os.getpid()}", version("cordon"))
-        listen(listener, publisher, named=named, wall_ns=time.time_ns, told=stop.is_set)  # noqa: TID251 - as above
+        listen(listener, lines, publisher, named=named, wall_ns=wall_ns, told=stop.is_set)
 
 
 class Marks(StrEnum):

@@ -180,6 +180,12 @@ class Publisher:
         with self._waiting:
             return dict(self._lost)
 
+    @property
+    def room(self) -> int:
+        """Octets that can be sent without waiting; never less than 0."""
+        with self._waiting:
+            return max(0, self._room - self._on_the_way)
+
     def flush(self, deadline_s: float = 30.0) -> bool:
         """Wait until everything sent so far is acknowledged or lost; False when the time did not suffice."""
         with self._waiting:

@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from controller.domain.address import unpacked
 from controller.domain.errors import BadInput
 from streams.decode import Reject
 from streams.decode.claims import Claim, ClaimKind, Logs
+from streams.decode.datagrams import MAGIC, unframed
 from streams.decode.envelope import LogLine, opened
 from streams.decode.eve import event, salvaged
 from streams.decode.lines import LONGEST_LINE, gathered
@@ -24,8 +26,9 @@ def decode_logs(
     knows: Callable[[str], bool] | None = None,
     book: Phrasebook | None = None,
 ) -> Logs:
-    """Read newline-separated log lines of any of the known shapes.
+    """Read newline-separated log lines of any of the known shapes, or a frame of our own listener.
 
+    In the latter the sender is whoever held the other end of the line, and the receipt is ours, whatever a line says.
     `kafka_ns` (0: none) stands in where a line carries no receipt stamp, `unnamed` where neither transport nor line
     names a sender; a sender that `knows` denies is refused. A cut EVE alert counts as heard when source and signature
     could be salvaged, else it is a reject.
@@ -36,10 +39,13 @@ def decode_logs(
     heard: list[int] = []
     senders: dict[str, tuple[int, int]] = {}
     cut = 0
-    lines = [raw for raw in frame.split(b"\n") if raw.strip()]
-    for raw in lines:
+    try:
+        lines = _lines(frame, kafka_ns)
+    except BadInput as error:
+        return Logs(1, 0, (Reject(frame, error.reason),), (), ())
+    for raw, peer, received_ns in lines:
         try:
-            sender, at_ns, claim, was_cut = _read(raw, kafka_ns=kafka_ns, unnamed=unnamed, book=book)
+            sender, at_ns, claim, was_cut = _read(raw, peer, kafka_ns=received_ns, unnamed=unnamed, book=book)
         except BadInput as error:
             bad.append((raw, error.reason))
             continue
@@ -57,10 +63,22 @@ def decode_logs(
     return Logs(len(lines), 0, tuple(gathered(bad)), tuple(claims), tuple(heard), senders, cut)
 
 
-def _read(raw: bytes, *, kafka_ns: int, unnamed: str, book: Phrasebook) -> tuple[str, int, Claim | None, bool]:
+def _lines(frame: bytes, kafka_ns: int) -> list[tuple[bytes, str, int]]:
+    """Each line, the address that it came from where that is known, and when it was received. Raises BadInput."""
+    if not frame.startswith(MAGIC):
+        return [(raw, "", kafka_ns) for raw in frame.split(b"\n") if raw.strip()]
+    heard = unframed(frame)
+    peers = [str(unpacked(one)) for one in heard.exporters]
+    stamped = zip(heard.exporter.tolist(), heard.receipt_ns.tolist(), strict=True)
+    return [(raw, peers[who], at_ns) for at, (who, at_ns) in enumerate(stamped) if (raw := heard.one(at)).strip()]
+
+
+def _read(
+    raw: bytes, peer: str, *, kafka_ns: int, unnamed: str, book: Phrasebook
+) -> tuple[str, int, Claim | None, bool]:
     if len(raw) > LONGEST_LINE:
         raise BadInput("line over 1 MiB")
-    sender, at_ns, claim, was_cut = _line(raw.decode("utf-8", "replace"), kafka_ns=kafka_ns, book=book)
+    sender, at_ns, claim, was_cut = _line(raw.decode("utf-8", "replace"), peer, kafka_ns=kafka_ns, book=book)
     if not at_ns:
         raise BadInput("no time")
     if not sender and claim is not None:
@@ -69,17 +87,19 @@ def _read(raw: bytes, *, kafka_ns: int, unnamed: str, book: Phrasebook) -> tuple
     return sender or unnamed, at_ns, claim, was_cut
 
 
-def _line(text: str, *, kafka_ns: int, book: Phrasebook) -> tuple[str, int, Claim | None, bool]:
+def _line(text: str, peer: str, *, kafka_ns: int, book: Phrasebook) -> tuple[str, int, Claim | None, bool]:
     """(sender, receipt ns, claim, was it cut) of one line. Raises BadInput."""
     try:
         line = opened(text, kafka_ns=kafka_ns)
     except BadInput:
-        claim = salvaged(text, sender="", at_ns=kafka_ns)
+        claim = salvaged(text, sender=peer, at_ns=kafka_ns)
         if claim is None:
             raise
-        return "", kafka_ns, claim, True
+        return peer, kafka_ns, claim, True
     if not isinstance(line, LogLine):
-        return _eve(line, sender=str(line.get("host", "")), at_ns=kafka_ns)
+        return _eve(line, sender=peer or str(line.get("host", "")), at_ns=kafka_ns)
+    if peer:
+        line = replace(line, sender=peer, at_ns=kafka_ns)
     body = line.text.removeprefix(CEE).lstrip()
     if body.startswith("{"):
         return _inner(body, line)

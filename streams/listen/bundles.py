@@ -1,4 +1,4 @@
-"""Received datagrams become frames, one or more for each partition, in the layout of `streams.decode.datagrams`."""
+"""Received datagrams and lines become frames for each partition, in the layout of `streams.decode.datagrams`."""
 
 import struct
 from collections.abc import Iterator, Sequence
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.datagrams import MAGIC
+from streams.listen.inbox import Lines
 from streams.listen.slots import Slots
 
 FRAME = 900_000
@@ -39,28 +40,57 @@ def bundles(
     `number` is each datagram's sender among the listed, -1 for none; `partition` is that of each listed sender.
     """
     lengths = slots.lengths
-    home = np.where(number >= 0, partition[number], -1) if len(partition) else np.full(len(number), -1)
+    home = np.where(number >= 0, partition[number], -1)
     for one in np.unique(home[home >= 0]).tolist():
         chosen = np.flatnonzero(home == one)
         for piece in _pieces(chosen, lengths[chosen]):
-            who, index, counts = np.unique(number[piece], return_inverse=True, return_counts=True)
             size = lengths[piece]
-            value = b"".join(
-                (
-                    MAGIC,
-                    struct.pack("<2I", len(piece), len(who)),
-                    *(addresses[sender] for sender in who.tolist()),
-                    stamps[piece].astype("<i8").tobytes(),
-                    index.astype("<u4").tobytes(),
-                    size.astype("<u4").tobytes(),
-                    *slots.joined(piece, size),
-                )
-            )
-            yield Bundle(one, value, who, counts)
+            yield _bundle(one, number[piece], stamps[piece], size, slots.joined(piece, size), addresses)
+
+
+def bundles_of_lines(
+    read: Sequence[Lines], *, addresses: Sequence[bytes], partition: NDArray[np.int64], since_ns: int
+) -> Iterator[Bundle]:
+    """Frames of lines in the order in which they were read; none is stamped before `since_ns`."""
+    by_home: dict[int, list[Lines]] = {}
+    for one in read:
+        by_home.setdefault(int(partition[one.sender]), []).append(one)
+    for home, mine in sorted(by_home.items()):
+        many = [len(one.lines) for one in mine]
+        number = np.repeat(np.array([one.sender for one in mine], np.int64), many)
+        stamps = np.repeat(np.maximum(np.array([one.at_ns for one in mine], np.int64), since_ns), many)
+        lines = [line for one in mine for line in one.lines]
+        lengths = np.fromiter(map(len, lines), np.int64, len(lines))
+        for piece in _pieces(np.arange(len(lines)), lengths):
+            part = slice(int(piece[0]), int(piece[-1]) + 1)
+            yield _bundle(home, number[part], stamps[part], lengths[part], lines[part], addresses)
+
+
+def _bundle(
+    partition: int,
+    number: NDArray[np.int64],
+    stamps: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    octets: Sequence[memoryview | bytes],
+    addresses: Sequence[bytes],
+) -> Bundle:
+    senders, index, counts = np.unique(number, return_inverse=True, return_counts=True)
+    value = b"".join(
+        (
+            MAGIC,
+            struct.pack("<2I", len(number), len(senders)),
+            *(addresses[sender] for sender in senders.tolist()),
+            stamps.astype("<i8").tobytes(),
+            index.astype("<u4").tobytes(),
+            lengths.astype("<u4").tobytes(),
+            *octets,
+        )
+    )
+    return Bundle(partition, value, senders, counts)
 
 
 def _pieces(chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Cut so that no piece is larger than a frame may be; a datagram is always smaller."""
+    """Cut so that no piece is larger than a frame may be; what makes up a frame is always smaller."""
     filled = np.cumsum(lengths + _EACH + _EACH)
     while len(chosen):
         fits = max(1, int(np.searchsorted(filled, FRAME, side="right")))

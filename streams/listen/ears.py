@@ -3,7 +3,7 @@
 import select
 import socket
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Protocol
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain import wire
-from streams.listen.bundles import Bundle, bundles
+from streams.listen.bundles import FRAME, Bundle, bundles, bundles_of_lines
+from streams.listen.inbox import Inbox, Lines
 from streams.listen.senders import Listed, Strangers
 from streams.listen.sequences import HEAD, Sequences
 from streams.listen.slots import Slots
@@ -36,6 +37,10 @@ class Outlet(Protocol):
         self, topic: str, value: bytes, *, partition: int = 0, key: bytes | None = None, lost: Callable[[], None] = ...
     ) -> bool:
         """Put a message on its way without waiting; False, or `lost` later on, when it will not arrive."""
+
+    @property
+    def room(self) -> int:
+        """Octets that can be sent now."""
 
 
 @dataclass(slots=True)
@@ -77,18 +82,22 @@ class Channel:
     ears: Sequence[Ear]
     frame_ns: int
     slots: Slots
+    inbox: Inbox | None = None  # lines of connections
     strangers: Strangers = field(default_factory=Strangers)
     counts: Counts = field(init=False)
     sequences: Sequences = field(init=False)
     home: NDArray[np.int64] = field(init=False)  # partition of each listed sender
     since_ns: int = 0  # when the oldest datagram in the slots was taken
     marked_ns: int = 0
+    _home_of_lines: NDArray[np.int64] = field(init=False)
     _failed: deque[Bundle] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.counts = no_counts(len(self.listed))
         self.sequences = Sequences(len(self.listed))
         self.home = np.array([fold(one) % self.partitions for one in self.listed.addresses], np.int64)
+
+        self._home_of_lines = np.array(self.owned, np.int64)[self.home % len(self.owned)]
 
     def take(self, ear: Ear, now_ns: int, out: Outlet) -> int:
         """Take a batch from a socket; how many datagrams it was."""
@@ -111,11 +120,25 @@ class Channel:
         ear.filled_ns = now_ns
         return min(int(ear.tokens), BATCH_OF_STRANGERS if ear.place.partition is None else BATCH)
 
+    def look(self, now_ns: int) -> None:
+        """Lines lie in the inbox: they may wait for others as datagrams do."""
+        if self.inbox is not None:
+            self.inbox.hush()
+            self.since_ns = self.since_ns or now_ns
+
     def flush(self, now_ns: int, out: Outlet) -> None:
-        """Hand on everything that was taken."""
-        slots, self.since_ns = self.slots, 0
-        if not slots.used:
-            return
+        """Hand on everything that was taken; lines stay in the inbox where there is no room for them."""
+        self.since_ns = 0
+        if self.slots.used:
+            self._hand_on_datagrams(now_ns, out)
+        if self.inbox is not None and self.inbox.oldest_ns:
+            if out.room >= self.inbox.octets + FRAME:
+                self._hand_on_lines(self.inbox.take(), out)
+            else:
+                self.since_ns = now_ns
+
+    def _hand_on_datagrams(self, now_ns: int, out: Outlet) -> None:
+        slots = self.slots
         senders, stamps, lengths = slots.senders, slots.stamps(now_ns), slots.lengths
         number = self.listed.numbers(senders)
         heard = number >= 0
@@ -123,11 +146,24 @@ class Channel:
             self.strangers.refuse(senders[~heard])
         self._count(number[heard], lengths[heard], stamps[heard])
         self.sequences.hear(number, slots.head(HEAD), lengths)
-        for bundle in bundles(slots, number, stamps, addresses=self.listed.addresses, partition=self.home):
+        addresses = self.listed.addresses
+        self._send(bundles(slots, number, stamps, addresses=addresses, partition=self.home), out)
+        slots.clear()
+
+    def _hand_on_lines(self, read: Sequence[Lines], out: Outlet) -> None:
+        for one in read:
+            self.counts.received[one.sender] += len(one.lines)
+            self.counts.octets[one.sender] += one.octets
+            self.counts.last_ns[one.sender] = max(one.at_ns, int(self.counts.last_ns[one.sender]))
+        addresses = self.listed.addresses
+        made = bundles_of_lines(read, addresses=addresses, partition=self._home_of_lines, since_ns=self.marked_ns)
+        self._send(made, out)
+
+    def _send(self, made: Iterable[Bundle], out: Outlet) -> None:
+        for bundle in made:
             lost = partial(self._failed.append, bundle)
             if not out.send(self.topic, bundle.value, partition=bundle.partition, lost=lost):
                 lost()
-        slots.clear()
 
     def _count(self, number: NDArray[np.int64], lengths: NDArray[np.int64], stamps: NDArray[np.int64]) -> None:
         counts, many = self.counts, len(self.listed)
@@ -143,16 +179,16 @@ class Channel:
                 out.send(self.topic, wire.mark(at_ns), partition=partition, key=wire.MARK_KEY)
 
     def exporters(self) -> dict[str, dict[str, int]]:
-        """For each listed sender that was heard, what became of its datagrams; `missed` by its own numbers.
+        """For each listed sender, what became of its datagrams and lines; `missed` by its own numbers.
 
-        `dropped` are those for which the kernel had no room. Where several senders share a socket, nobody knows whose
-        they were: each then bears the sum as `dropped_together`.
+        received = produced + lost + on their way. `dropped` are those for which the kernel had no room. Where several
+        senders share a socket, nobody knows whose they were: each then bears the sum as `dropped_together`.
         """
         self._settle()
         counts, missed = self.counts, self.sequences.missed
         facts = {
             self.listed.names[at]: {
-                "datagrams": int(counts.received[at]),
+                "received": int(counts.received[at]),
                 "octets": int(counts.octets[at]),
                 "last_ns": int(counts.last_ns[at]),
                 "lost": int(counts.lost[at]),
@@ -166,6 +202,8 @@ class Channel:
             for sender in ear.place.senders if dropped else ():
                 mine = facts.setdefault(self.listed.names[sender], {})
                 mine[name] = mine.get(name, 0) + dropped
+        for (name, fault), times in self.inbox.faults.items() if self.inbox is not None else ():
+            facts.setdefault(name, {})[fault] = times
         return facts
 
     @property
@@ -177,6 +215,8 @@ class Channel:
         while self._failed:
             bundle = self._failed.popleft()
             self.counts.lost[bundle.senders] += bundle.datagrams
+        for name, times in self.inbox.refused().items() if self.inbox is not None else ():
+            self.strangers.refuse_one(name, times)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +243,11 @@ class Listener:
         self._out, self._beat, self._wall, self._nap = out, beat, wall_ns, nap
         self._poll = select.epoll()
         self._by_descriptor: dict[int, tuple[Channel, Ear]] = {}
+        self._bells: dict[int, Channel] = {}
         for channel in self.channels:
+            if channel.inbox is not None:
+                self._poll.register(channel.inbox.bell, select.EPOLLIN)
+                self._bells[channel.inbox.bell] = channel
             for ear in channel.ears:
                 self._poll.register(ear.socket.fileno(), select.EPOLLIN)
                 self._by_descriptor[ear.socket.fileno()] = channel, ear
@@ -212,11 +256,14 @@ class Listener:
         """Wait until something is there or due, take a batch from every socket that holds something, hand on."""
         before = self._wall()
         wait_s = min(LONGEST_WAIT_S, (self._wakes_ns(before) - before) / 1e9)
-        ready = self._poll.poll(max(0.0, wait_s), len(self._by_descriptor))
+        ready = self._poll.poll(max(0.0, wait_s), len(self._by_descriptor) + len(self._bells))
         now = self._wall()
         clear = {channel.topic: before - GUARD_NS for channel in self.channels}
         most = 0
         for descriptor, _ in ready:
+            if descriptor in self._bells:
+                self._bells[descriptor].look(now)
+                continue
             channel, ear = self._by_descriptor[descriptor]
             most = max(most, channel.take(ear, now, self._out))
             if ear.behind:
@@ -246,6 +293,8 @@ class Listener:
             channel.flush(self._wall(), self._out)
             for ear in channel.ears:
                 ear.socket.close()
+            if channel.inbox is not None:
+                channel.inbox.close()
         self._poll.close()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from controller.domain import wire
+from streams.listen.connections import Connections
 from streams.listen.ears import Channel, Listener, facts
 from streams.publish import Publisher
 
@@ -20,9 +21,20 @@ class Named:
 
 
 def listen(
-    listener: Listener, publisher: Publisher, *, named: Named, wall_ns: Callable[[], int], told: Callable[[], bool]
+    listener: Listener,
+    connections: Sequence[Connections],
+    publisher: Publisher,
+    *,
+    named: Named,
+    wall_ns: Callable[[], int],
+    told: Callable[[], bool],
 ) -> None:
-    """Listen until `told` to stop; then hand on what was taken and wait until it has arrived."""
+    """Listen until `told` to stop; then hand on what was taken and wait until it has arrived.
+
+    Raises RuntimeError when the connections' thread has ended: a process that hears half is better started anew.
+    """
+    for one in connections:
+        one.start()
     beaten = 0
     while not told():
         listener.turn()
@@ -31,6 +43,10 @@ def listen(
             beaten = now
             beat = heartbeat(listener.channels, named, now, lost=notes_of_losses(publisher))
             publisher.send(wire.HEALTH, wire.heartbeat_json(beat), key=named.instance.encode())
+            if not all(one.alive for one in connections):
+                raise RuntimeError("the thread of the connections has ended")
+    for one in connections:
+        one.stop()
     listener.finish()
     publisher.flush()
 

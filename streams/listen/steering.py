@@ -118,13 +118,13 @@ def open_group(
 
     The port must be nobody else's: a stranger to the group would be dealt datagrams meant for us.
     """
-    with _socket(address) as alone:
+    with socket_for(address, socket.SOCK_DGRAM) as alone:
         alone.bind((str(address), port))
         port = int(alone.getsockname()[1])
     group: list[socket.socket] = []
     try:
         for place in dealt:
-            one = _socket(address)
+            one = socket_for(address, socket.SOCK_DGRAM)
             group.append(one)
             one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             one.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -147,9 +147,10 @@ def _program(listed: Sequence[bytes], dealt: Sequence[Place]) -> list[Instructio
     return program(at, others=len(dealt) - 1)
 
 
-def _socket(address: Address) -> socket.socket:
+def socket_for(address: Address, kind: socket.SocketKind) -> socket.socket:
+    """A socket of the address's family that does not block; one for `::` hears IPv4 too."""
     family = socket.AF_INET if isinstance(address, IPv4Address) else socket.AF_INET6
-    made = socket.socket(family, socket.SOCK_DGRAM)
+    made = socket.socket(family, kind)
     made.setblocking(False)
     if family == socket.AF_INET6:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)

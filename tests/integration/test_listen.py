@@ -122,7 +122,7 @@ def test_every_datagram_of_every_exporter_arrives_in_order_with_marks_behind_it(
                 for one in sent[address]:
                     out.send(one)
         stranger = sent.pop("127.0.9.9")
-        beat = until(desk, lambda beat: total(beat, "datagrams") == 400 and "refused" in str(beat.notes))
+        beat = until(desk, lambda beat: total(beat, "received") == 400 and "refused" in str(beat.notes))
         assert desk.end("ears", signal.SIGTERM) == 0
         found = received(desk)
     assert found == sent
