@@ -31,6 +31,7 @@ from controller.lanes import Lanes
 from controller.ledger import Ledger
 from controller.readings import Readings
 from controller.reconciler import Reconciler
+from controller.segments import Segments
 from controller.settings import Access, Settings, lifelines, secrets
 from controller.sheet import UndoSheet
 from controller.surroundings import Surroundings
@@ -162,7 +163,13 @@ class House:
             rules=rules,
         )
         answers = Answers(
-            clerk=clerk, decider=decider, surveyor=surveyor, lanes=lanes, network=rehearsal, estate=estate
+            clerk=clerk,
+            decider=decider,
+            surveyor=surveyor,
+            segments=Segments(clerk=clerk, network=rehearsal, around=around, policy_digest=settings.policy_digest),
+            lanes=lanes,
+            network=rehearsal,
+            estate=estate,
         )
         for name in estate.devices:
             lanes.submit(f"warm {name}", [name], partial(_warm, network, settings, name), urgency=-3.0)

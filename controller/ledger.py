@@ -13,7 +13,7 @@ from sqlmodel import Session, col
 from controller.domain.decision import By, Move, State, after, seal
 from controller.domain.errors import StaleDecision, UnknownSubject
 from controller.domain.fence import Slot, SlotState
-from controller.domain.record import Decision, LegRecord, Request, with_leg
+from controller.domain.record import Decision, LegRecord, Proof, Request, with_leg
 from controller.domain.verdict import Verdict
 from controller.domain.wire import DeadLetter, Heartbeat
 from controller.ledger_codec import from_text, to_text
@@ -28,6 +28,7 @@ from controller.ledger_tables import (
     NativeRow,
     OffsetRow,
     PageRow,
+    ProofRow,
     RequestRow,
     SwitchRow,
     SymptomRow,
@@ -220,14 +221,32 @@ class Ledger:
         with self.database.writing() as session:
             self.database.put_if_absent(session, [row])
 
-    def answer(self, request_id: str, answer: str, *, at_ns: int) -> None:
+    def answer(self, request_id: str, answer: str, *, at_ns: int, decision_id: str = "") -> None:
         """Answer a request; the first answer stays. Raises UnknownSubject."""
         with self.database.writing() as session:
             row = session.get(RequestRow, request_id, with_for_update=True)
             if row is None:
                 raise UnknownSubject(f"no request has the id {request_id[:80]!r}")
             if not row.answered_ns:
-                row.answer, row.answered_ns = plain(answer, 100_000), at_ns
+                row.answer, row.answered_ns, row.decision_id = plain(answer, 100_000), at_ns, plain(decision_id)
+
+    def prove(self, device: str, *, reached: bool, text: str, at_ns: int) -> None:
+        """Keep what became of an attempt to log in to a device; the last success stays beside a later failure."""
+        with self.database.writing() as session:
+            row = session.get(ProofRow, plain(device), with_for_update=True)
+            reached_ns = at_ns if reached else (row.reached_ns if row is not None else 0)
+            fresh = ProofRow(
+                device=plain(device), at_ns=at_ns, reached=reached, text=plain(text), reached_ns=reached_ns
+            )
+            session.merge(fresh)
+
+    def proofs(self) -> Mapping[str, Proof]:
+        """The last attempt to log in to each device, by its name."""
+        with self.database.reading() as session:
+            return {
+                row.device: Proof(row.device, row.at_ns, row.reached, row.text, row.reached_ns)
+                for row in session.scalars(select(ProofRow))
+            }
 
     def page(self, *, what: str, about: str, at_ns: int) -> None:
         """Keep an alarm for a person, whether or not a pager could be reached."""

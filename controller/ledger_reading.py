@@ -12,13 +12,13 @@ from sqlalchemy import Select, func, select
 from sqlmodel import Session, col
 
 from controller.domain.decision import GENESIS, Move, first_break
-from controller.domain.record import Decision
+from controller.domain.record import Decision, Request
 from controller.domain.verdict import Evidence, Level, Verdict
 from controller.domain.wire import DeadLetter, Heartbeat, heartbeat_from, verdict_from
 from controller.ledger_codec import from_text
 from controller.ledger_database import Database
 from controller.ledger_projection import plain
-from controller.ledger_rows import move_of
+from controller.ledger_rows import move_of, request_of
 from controller.ledger_tables import (
     ChainRow,
     DeadCountRow,
@@ -30,6 +30,7 @@ from controller.ledger_tables import (
     LegRow,
     MoveRow,
     PageRow,
+    RequestRow,
     SwitchRow,
 )
 
@@ -228,6 +229,19 @@ class Reading:
         with self._database.reading() as session:
             rows = session.scalars(select(DeadCountRow).order_by(col(DeadCountRow.records).desc()))
             return {row.reason: (row.letters, row.records) for row in rows}
+
+    def requests(
+        self, *, kinds: Sequence[str] = (), answered: bool | None = None, limit: int = 50, offset: int = 0
+    ) -> tuple[int, tuple[Request, ...]]:
+        """What people asked of the controller, newest first."""
+        found = select(RequestRow).order_by(col(RequestRow.at_ns).desc(), col(RequestRow.id))
+        if kinds:
+            found = found.where(col(RequestRow.kind).in_(kinds))
+        if answered is not None:
+            found = found.where(col(RequestRow.answered_ns) > 0 if answered else col(RequestRow.answered_ns) == 0)
+        with self._database.reading() as session:
+            total, rows = _page(session, found, limit, offset)
+            return total, tuple(request_of(row) for row in rows)
 
     def alarms(self, *, limit: int = 50, offset: int = 0) -> tuple[int, tuple[Alarm, ...]]:
         """Pages to people, newest first."""

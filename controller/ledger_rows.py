@@ -43,6 +43,7 @@ def request_of(row: RequestRow) -> Request:
         about=row.about,
         answer=row.answer,
         answered_ns=row.answered_ns,
+        decision_id=row.decision_id,
     )
 
 

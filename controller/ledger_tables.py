@@ -10,10 +10,12 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Connection, Index, LargeBinary, MetaData, Text, text
 from sqlmodel import Field, SQLModel
 
-VERSION = 1
+VERSION = 2
 """Of the tables. A ledger of a later version is not opened; an earlier one is brought up by `MIGRATIONS`."""
 
-MIGRATIONS: dict[int, tuple[str, ...]] = {}
+MIGRATIONS: dict[int, tuple[str, ...]] = {
+    2: ("ALTER TABLE requests ADD COLUMN decision_id VARCHAR NOT NULL DEFAULT ''",),
+}
 """Statements that take the tables from the version before to this one."""
 
 NS = BigInteger()
@@ -229,6 +231,19 @@ class RequestRow(Table, table=True):
     about: str = _long()
     answer: str = _long()
     answered_ns: int = _number()
+    decision_id: str = ""
+
+
+class ProofRow(Table, table=True):
+    """The last attempt to log in to a device, and when one last succeeded."""
+
+    __tablename__ = "login_proofs"
+
+    device: str = Field(primary_key=True)
+    at_ns: int = _number()
+    reached: bool
+    text: str = _long()
+    reached_ns: int = _number()
 
 
 class PageRow(Table, table=True):

@@ -5,7 +5,8 @@ from typing import Protocol
 
 from controller.domain.decision import By, Move
 from controller.domain.fence import Change, Counters, Held, Slot, SlotState, Transcript
-from controller.domain.record import Decision, LegRecord, Request
+from controller.domain.record import Decision, LegRecord, Proof, Request
+from controller.domain.sight import Sight
 from controller.domain.verdict import Verdict
 from controller.domain.wire import DeadLetter, DecisionNote, Heartbeat
 
@@ -37,6 +38,10 @@ class NetworkDevice(Protocol):
 
     def counters(self, interface: str) -> Counters:
         """The interface's own totals now. Raises Unreachable or Unreadable."""
+        ...
+
+    def look(self) -> Sight:
+        """VLANs, MACs and routes as the device shows them. Raises Unsupported where the dialect cannot ask."""
         ...
 
     def close(self) -> None:
@@ -184,8 +189,16 @@ class Ledger(Protocol):
         """File a request for the controller."""
         ...
 
-    def answer(self, request_id: str, answer: str, *, at_ns: int) -> None:
-        """Answer a request."""
+    def answer(self, request_id: str, answer: str, *, at_ns: int, decision_id: str = "") -> None:
+        """Answer a request; `decision_id` names the decision that it is about, if any."""
+        ...
+
+    def prove(self, device: str, *, reached: bool, text: str, at_ns: int) -> None:
+        """Keep what became of an attempt to log in to a device."""
+        ...
+
+    def proofs(self) -> Mapping[str, Proof]:
+        """The last attempt to log in to each device, by its name."""
         ...
 
     def page(self, *, what: str, about: str, at_ns: int) -> None:

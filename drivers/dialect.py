@@ -200,6 +200,27 @@ class CounterReads:
 
 
 @dataclass(frozen=True, slots=True)
+class SightReads:
+    """What the platform shows of the network around it; reads of one kind are joined on the groups that they share.
+
+    `carries`: port and vlan, `trunks`: port, `learned`: mac, vlan and port, `routes`: source, port and perhaps via.
+    `spelled` has the long form of what the platform abbreviates in interface names.
+    """
+
+    questions: tuple[str, ...]
+    carries: tuple[Read, ...] = ()
+    trunks: tuple[Read, ...] = ()
+    learned: tuple[Read, ...] = ()
+    routes: tuple[Read, ...] = ()
+    spelled: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def reads(self) -> tuple[Read, ...]:
+        """All of them."""
+        return (*self.carries, *self.trunks, *self.learned, *self.routes)
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """Rates that the platform can hold, bits per second; a burst is what passes in `burst_ms` at that rate."""
 
@@ -277,6 +298,7 @@ class Dialect:
     vlans: Vlans | None = None
     vlan_default: Read | None = None  # matches where a port without a VLAN line is in VLAN 1
     counters: CounterReads | None = None
+    sight: SightReads | None = None
     rate: Rate | None = None
     expiry: Expiry | None = None
     digest: str = ""

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 from controller.domain.errors import BadInput, ForeignState, Unreadable, Unsupported
 from controller.domain.fence import Change, Counters, Held, Slot, SlotKind, SlotState, Transcript
+from controller.domain.sight import Sight
 from drivers.conversation import Query, Session
 from drivers.dialect import Dialect
 from drivers.difference import both_ways, foreign_in_the_way, unsupported
 from drivers.items import state_of
 from drivers.loading import interface_name
-from drivers.read import Answers, Reading, read_slot, totals
+from drivers.read import Answers, Reading, read_slot, sight, totals
 from drivers.render import Place, fill, segment_name, tag_of
 
 _FIREWALL = "cordon"
@@ -91,6 +92,17 @@ class NetworkDriver:
         except BadInput as error:
             raise Unreadable(self.name, f"{interface}: {error}") from error
         return Counters(interface, at_s, octets_in=octets, packets_in=packets, macs=macs)
+
+    def look(self) -> Sight:
+        """What the device shows of the network around it."""
+        if self._dialect.sight is None:
+            raise Unsupported(self.name, f"{self._dialect.platform} shows nothing of VLANs, MACs and routes")
+        names, fields = self._dialect.sight.questions, dict(self._options)
+        texts = self._session.ask(self._queries(names, Place(fields)))
+        try:
+            return sight(self._dialect, self.name, fields, dict(zip(names, texts, strict=True)))
+        except BadInput as error:
+            raise Unreadable(self.name, str(error)) from error
 
     def close(self) -> None:
         """End the session; the next call opens one."""

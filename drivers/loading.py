@@ -137,6 +137,9 @@ def _reads(dialect: Dialect) -> Iterator[tuple[str, Read, frozenset[str]]]:
         yield "vlans.read", dialect.vlans.read, frozenset({"vlan", "vlan_name"})
     if dialect.vlan_default is not None:
         yield "vlan_default", dialect.vlan_default, frozenset()
+    if dialect.sight is not None:
+        groups = frozenset({"port", "vlan", "vlan_name", "mac", "ofport", "source", "via"})
+        yield from ((f"sight ({read.question})", read, groups) for read in dialect.sight.reads)
     if dialect.counters is not None:
         yield "counters.totals", dialect.counters.totals, frozenset({"octets_in", "packets_in"})
         if dialect.counters.macs is not None:
@@ -171,6 +174,9 @@ def _patterns(dialect: Dialect) -> Iterator[tuple[str, str]]:
             yield f"{key}.within", "a group named block"
         for unknown in sorted(set(FIELD.findall(read.pattern + read.within)) - known):
             yield f"{key}.pattern", f"a field among {', '.join(sorted(known))}, not {unknown}"
+    for name in dialect.sight.questions if dialect.sight is not None else ():
+        if name not in dialect.questions or set(FIELD.findall(dialect.questions[name].ask)) - dialect.options.keys():
+            yield "sight.questions", f"questions about the device as a whole, not {name}"
     for key, pattern in plain:
         try:
             re.compile("(?:" + quoted(pattern, dict.fromkeys((*known, "hostname"), "x")) + ")")

@@ -5,15 +5,16 @@ An answer in which a question's proof is missing, or a value that cannot be read
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
 
-from controller.domain.address import Prefix, mac_of
+from controller.domain.address import Prefix, address_of, mac_of
 from controller.domain.errors import BadInput
 from controller.domain.fence import SlotKind
+from controller.domain.sight import Learned, Route, Sight
 from controller.domain.verdict import TrafficClass
-from drivers.dialect import Dialect, Holds, Read, Row
+from drivers.dialect import Dialect, Holds, Read, Row, SightReads
 from drivers.items import Item, Value, family_of
 from drivers.render import Place, quoted
 
@@ -48,7 +49,7 @@ def read_slot(dialect: Dialect, kind: SlotKind, place: Place, answers: Answers) 
     items: dict[Item, None] = {}
     spans: list[tuple[str, int, int]] = []
     for row in dialect.rows_of(kind):
-        for found in _joined(row, told.fields, answers):
+        for found in _joined(row.read, told.fields, answers):
             item = _item(dialect, row, found.groups, told)
             if "vlan_name" in found.groups:
                 told = _called(told, item, found.groups["vlan_name"])
@@ -114,6 +115,48 @@ def totals(dialect: Dialect, fields: Mapping[str, str], answers: Answers) -> tup
     return int(found.groups["octets_in"]), int(found.groups["packets_in"]), macs
 
 
+def sight(dialect: Dialect, device: str, fields: Mapping[str, str], answers: Answers) -> Sight:
+    """What the answers show of the network around a device. Raises BadInput."""
+    reads = dialect.sight
+    if reads is None:
+        raise BadInput("the dialect shows nothing of the network around a device")
+    for name in reads.questions:
+        prove(dialect, name, fields, answers)
+
+    def found(of: Sequence[Read]) -> Iterator[Mapping[str, str]]:
+        return (one.groups for one in _joined(of, fields, answers))
+
+    return Sight(
+        device=device,
+        carries=frozenset(
+            (_long(reads, one["port"]), number) for one in found(reads.carries) for number in _numbers(one["vlan"])
+        ),
+        trunks=frozenset(_long(reads, one["port"]) for one in found(reads.trunks)),
+        learned=frozenset(
+            Learned(mac_of(one["mac"]), number, _long(reads, one["port"]))
+            for one in found(reads.learned)
+            for number in _numbers(one["vlan"])
+        ),
+        routes=frozenset(
+            Route(source, _long(reads, one["port"]), address_of(one["via"]) if "via" in one else None)
+            for one in found(reads.routes)
+            if (source := _source(one)) is not None
+        ),
+    )
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """One VLAN, or a list of them."""
+    return tuple(map(int, re.findall(r"\d+", text)))
+
+
+def _long(reads: SightReads, name: str) -> str:
+    """An interface's name without abbreviations."""
+    kind = re.match(r"[A-Za-z-]*", name)
+    short = kind[0] if kind else ""
+    return reads.spelled.get(short, short) + name[len(short) :]
+
+
 def seconds_of(text: str) -> int:
     """A time in whole seconds, rounded down: `3600`, `12.5s` or `1d2h3m4s5ms`. Raises BadInput."""
     plain = text.strip()
@@ -140,10 +183,10 @@ def _search(read: Read, fields: Mapping[str, str], answers: Answers) -> Iterator
             yield _Found(outer | inner, ((read.question, offset + found.start(), offset + found.end()),))
 
 
-def _joined(row: Row, fields: Mapping[str, str], answers: Answers) -> Iterator[_Found]:
-    """The natural join of a row's reads: what matches all of them and agrees on the groups that they share."""
-    rest = [_Found({}, ())]
-    for read in row.read:
+def _joined(reads: Sequence[Read], fields: Mapping[str, str], answers: Answers) -> Iterator[_Found]:
+    """The natural join of reads: what matches all of them and agrees on the groups that they share."""
+    rest = [_Found({}, ())] if reads else []
+    for read in reads:
         more = list(_search(read, fields, answers))
         rest = [
             _Found({**one.groups, **two.groups}, one.spans + two.spans)

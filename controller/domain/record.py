@@ -132,6 +132,17 @@ def with_leg(decision: Decision, slot: Slot, leg: LegRecord) -> Decision:
     return replace(decision, fences=fences)
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """The last attempt to log in to a device and read from it, and when one last succeeded. Wall clock ns; 0: never."""
+
+    device: str
+    at_ns: int
+    reached: bool
+    text: str
+    reached_ns: int = 0
+
+
 class RequestKind(StrEnum):
     """What a person may ask of the controller beyond moving a decision."""
 
@@ -139,6 +150,10 @@ class RequestKind(StrEnum):
     REVIVE = "revive"
     SIMULATE = "simulate"
     REACHABILITY = "reachability"
+    SEGMENT_PLAN = "segment_plan"  # what would change at the segment's firewall
+    SEGMENT_APPLY = "segment_apply"  # propose what the site file declares for it
+    SEGMENT_CHECK = "segment_check"  # compare, and look for ways around it
+    SEGMENT_ISOLATE = "segment_isolate"  # propose that nothing crosses it any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +168,4 @@ class Request:
     about: str = ""
     answer: str = ""
     answered_ns: int = 0
+    decision_id: str = ""  # the decision that it led to, or that stands already

@@ -10,6 +10,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from ipaddress import ip_network
@@ -32,8 +33,8 @@ from controller.domain.errors import (
 from controller.domain.estate import Device, Estate, Site
 from controller.domain.fence import Action, Change, Effect, Entry, Held, Slot, SlotKind, fold
 from controller.domain.verdict import TrafficClass
-from deploy.lab.control import Emulators
-from deploy.lab.device import DevicePlan, PortPlan
+from deploy.lab.control import Burst, Emulators
+from deploy.lab.device import DevicePlan, Packets, PortPlan
 from deploy.lab.emulators import PLATFORMS
 from deploy.lab.faults import Fault, Kind
 from drivers.conversation import SshSession
@@ -454,3 +455,36 @@ def test_option_that_no_dialect_knows_is_an_error_of_the_site_file(lab: Lab) -> 
     device = Device("hv01", "ovs_linux", address_of("192.0.2.9"), options={"brigde": "br0"})
     with pytest.raises(ConfigError, match="brigde"):
         Devices(Estate(Site(1, "lab", (), devices=(device,))), known_hosts=lab.run / "known_hosts", secrets={})
+
+
+SIGHTS = {
+    "ovs_linux": {("veth7", 100), ("veth8", 100), ("veth9", 99)},
+    "cisco_ios": {("GigabitEthernet1/0/7", 100), ("GigabitEthernet1/0/8", 100)},
+    "juniper_junos": {("ge-0/0/7", 100), ("ge-0/0/8", 100)},
+}
+
+
+@pytest.mark.parametrize("platform", SIGHTS)
+def test_switch_shows_which_port_carries_which_vlan_and_who_was_heard_there(lab: Lab, platform: str) -> None:
+    device = lab.device(Case(platform, "", SlotKind.PORT, Effect()))
+    burst = Packets(
+        PORTS[platform], "02:00:00:00:00:07", "02:00:00:00:00:08", "10.20.0.5", "10.20.0.6", 17, 1, 2, 3, 300
+    )
+    lab.control.forward([Burst(((device.name, PORTS[platform]),), burst)], now=time.time())  # noqa: TID251 - its clock
+    seen = device.look()
+    assert seen.carries >= SIGHTS[platform]
+    assert {(one.mac, one.vlan, one.interface) for one in seen.learned} >= {("02:00:00:00:00:07", 100, PORTS[platform])}
+
+
+def test_router_shows_what_it_is_connected_to(lab: Lab) -> None:
+    device = lab.device(Case("linux_nftables", "", SlotKind.FIREWALL, Effect()))
+    assert {(str(one.prefix), one.interface, one.via) for one in device.look().routes} >= {
+        ("192.0.2.0/24", "eth0", None),
+        ("10.20.0.0/22", "eth1", None),
+    }
+
+
+def test_platform_that_shows_nothing_of_the_network_says_so(lab: Lab) -> None:
+    device = lab.device(Case("checkpoint_gaia", "", SlotKind.FIREWALL, Effect()))
+    with pytest.raises(Unsupported, match="checkpoint_gaia"):
+        device.look()

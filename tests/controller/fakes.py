@@ -4,9 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from controller.domain.crossing import Separation
 from controller.domain.errors import CommandRefused, ForeignState, Rehearsed, Unreachable, Unsupported
 from controller.domain.fence import Change, Counters, Entry, Held, Slot, SlotState, Transcript
 from controller.domain.record import Decision
+from controller.domain.sight import Sight
 from controller.domain.wire import DecisionNote
 
 EVERYTHING = frozenset(
@@ -55,10 +57,12 @@ class FakeDevice:
     dies_after: int = -1  # lines that arrive before the session breaks; -1: it holds
     dead: bool = False
     timer: bool = False  # takes changes back unless they are confirmed
+    sight: Sight | None = None
     rates: tuple[float, float] = (90e6, 10_000.0)  # bits and packets per second that the counters show
     sent: list[str] = field(default_factory=list)
     journal: list[str] = field(default_factory=list)
     pending: dict[Slot, SlotState] = field(default_factory=dict)
+    walls: dict[str, Separation | None] = field(default_factory=dict)
     written: dict[str, Entry] = field(default_factory=dict)  # entries by the text that stands for them in a line
 
     def state(self, slot: Slot) -> SlotState:
@@ -75,6 +79,8 @@ class FakeDevice:
         if have.foreign and want != have.state:
             raise ForeignState(self.name, have.foreign[0])
         self.written |= {_entry_text(entry): entry for entry in want.entries | have.state.entries}
+        walls = (want.separation, have.state.separation)
+        self.walls |= {_wall_text(wall): wall for wall in walls}
         return Change(
             slot=have.slot,
             have=have.state,
@@ -110,6 +116,12 @@ class FakeDevice:
         bits, packets = self.rates
         return Counters(interface, at_s, octets_in=int(bits / 8 * at_s), packets_in=int(packets * at_s))
 
+    def look(self) -> Sight:
+        self._alive()
+        if self.sight is None:
+            raise Unsupported(self.name, "shows nothing of the network around it")
+        return self.sight
+
     def close(self) -> None:
         self.journal.append("close")
 
@@ -125,7 +137,10 @@ class FakeDevice:
         kind, name, what = line.split(" ", 2)
         slot = next((one for one in self.slots if (one.kind, one.name) == (kind, name)), None)
         slot = slot or Slot(self.name, kind, name)  # type: ignore[arg-type]  # the text of a SlotKind equals it
-        self.slots[slot] = _edited(self.state(slot), what, self.written)
+        if what.startswith("separation "):
+            self.slots[slot] = replace(self.state(slot), separation=self.walls[what.removeprefix("separation ")])
+        else:
+            self.slots[slot] = _edited(self.state(slot), what, self.written)
 
 
 class Rehearsing:
@@ -224,9 +239,15 @@ def _entry_text(entry: Entry) -> str:
     return "/".join(map(str, (entry.action, entry.source, entry.traffic, entry.rate_bps, entry.segment)))
 
 
+def _wall_text(wall: Separation | None) -> str:
+    return "; ".join(sorted(map(str, wall.passages))) or "closed" if wall is not None else "open"
+
+
 def _lines(slot: Slot, have: SlotState, want: SlotState) -> tuple[str, ...]:
     where = f"{slot.kind} {slot.name}"
-    lines = [f"{where} {name} {getattr(want, name)}" for name in want.differs(have) if name != "entries"]
+    plain = [name for name in want.differs(have) if name not in ("entries", "separation")]
+    lines = [f"{where} {name} {getattr(want, name)}" for name in plain]
+    lines += [f"{where} separation {_wall_text(want.separation)}"] * (want.separation != have.separation)
     lines += sorted(f"{where} -entry {_entry_text(entry)}" for entry in have.entries - want.entries)
     lines += sorted(f"{where} +entry {_entry_text(entry)}" for entry in want.entries - have.entries)
     return tuple(lines)

@@ -19,6 +19,7 @@ from controller.lanes import Lanes
 from controller.ledger import Ledger
 from controller.readings import Readings
 from controller.reconciler import Reconciler
+from controller.segments import Segments
 from controller.surroundings import Surroundings
 from controller.surveying import Surveyor, Tools
 from tests.controller.fakes import (
@@ -102,6 +103,7 @@ class House:
         self.enforcer = Enforcer(
             clerk=self.clerk, surveyor=self.surveyor, situation=self.around.now, fences=self.rules.fences
         )
+        self.segments = Segments(clerk=self.clerk, network=asking, around=self.around)
         self.failures: list[Exception] = []
         self.lanes = Lanes(self._failed)
         self.reconciler = Reconciler(

@@ -23,6 +23,7 @@ def asked(town: World, kind: RequestKind, about: str = "") -> str:
         clerk=house.clerk,
         decider=house.decider,
         surveyor=house.surveyor,
+        segments=house.segments,
         lanes=house.lanes,
         network=FakeNetwork(town.devices),
         estate=house.estate,

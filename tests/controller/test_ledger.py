@@ -10,7 +10,7 @@ from controller.domain.address import prefix_of, vlan_of
 from controller.domain.decision import By, State, first_break, replayed
 from controller.domain.errors import ConfigError, IllegalMove, LedgerUnavailable, StaleDecision, UnknownSubject
 from controller.domain.fence import Action, Change, Entry, Slot, SlotKind, SlotState
-from controller.domain.record import Decision, LegState, Request, RequestKind
+from controller.domain.record import Decision, LegState, Proof, Request, RequestKind
 from controller.ledger import Ledger
 from controller.ledger_reading import Filter, MoveFilter, Order, Reading
 from controller.ledger_tables import MoveRow, SwitchRow
@@ -279,6 +279,42 @@ def test_a_ledger_opened_again_goes_on_where_it_was(ledger: Ledger, ledger_url: 
     with pytest.raises(StaleDecision):
         moved(ledger, one, By.REJECT)
     assert first_break(ledger.moves()) is None
+
+
+def test_a_ledger_of_the_first_version_is_brought_up_with_what_it_holds(ledger: Ledger, ledger_url: str) -> None:
+    ledger.ask(Request("r-1", RequestKind.SIMULATE, "ann", "why", NOON_NS, "vps-1"))
+    with ledger.database.writing() as session:
+        session.execute(text("ALTER TABLE requests DROP COLUMN decision_id"))
+        session.execute(text("DROP TABLE login_proofs"))
+        session.execute(text("UPDATE schema_version SET version = 1"))
+    later = Ledger.open(ledger_url)
+    try:
+        later.answer("r-1", "nothing", at_ns=NOON_NS, decision_id="d-1")
+        assert later.request("r-1").decision_id == "d-1"
+        assert later.proofs() == {}
+    finally:
+        later.close()
+
+
+def test_a_login_that_failed_leaves_the_time_of_the_last_that_did_not(ledger: Ledger) -> None:
+    ledger.prove("sw-1", reached=True, text="in 0.2 s", at_ns=NOON_NS)
+    ledger.prove("sw-1", reached=False, text="no answer", at_ns=NOON_NS + SECOND)
+    ledger.prove("sw-2", reached=False, text="host key", at_ns=NOON_NS)
+    assert ledger.proofs() == {
+        "sw-1": Proof("sw-1", NOON_NS + SECOND, False, "no answer", NOON_NS),
+        "sw-2": Proof("sw-2", NOON_NS, False, "host key", 0),
+    }
+
+
+def test_requests_are_listed_newest_first_by_kind_and_by_whether_they_are_answered(ledger: Ledger) -> None:
+    for number, kind in enumerate((RequestKind.SIMULATE, RequestKind.REACHABILITY, RequestKind.SIMULATE)):
+        ledger.ask(Request(f"r-{number}", kind, "ann", "why", NOON_NS + number, "x"))
+    ledger.answer("r-0", "told", at_ns=NOON_NS + 9)
+    reading = Reading(ledger.database)
+    assert [one.id for one in reading.requests()[1]] == ["r-2", "r-1", "r-0"]
+    assert [one.id for one in reading.requests(kinds=["simulate"], answered=False)[1]] == ["r-2"]
+    total, page = reading.requests(limit=1, offset=2)
+    assert (total, [one.answer for one in page]) == (3, ["told"])
 
 
 def test_tables_of_a_later_version_are_not_touched(ledger: Ledger, ledger_url: str) -> None:
