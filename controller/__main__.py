@@ -29,7 +29,7 @@ from controller.enforcer import Enforcer
 from controller.intake import Batch, Intake, KafkaAnnouncer
 from controller.lanes import Lanes
 from controller.ledger import Ledger
-from controller.readings import Readings
+from controller.readings import Readings, Said
 from controller.reconciler import Reconciler
 from controller.segments import Segments
 from controller.settings import Access, Settings, lifelines, secrets
@@ -137,11 +137,12 @@ class House:
             kill_file=lambda: kill_file is not None and kill_file.exists(),
         )
         corroboration = rules.limits.corroboration
-        readings = Readings(network, clock, corroboration)
+        said = Said()
+        readings = Readings(network, clock, corroboration, said)
         surveyor = Surveyor(
             clerk=clerk,
             live=Tools(network, readings),
-            rehearsal=Tools(rehearsal, readings if dry else Readings(rehearsal, clock, corroboration)),
+            rehearsal=Tools(rehearsal, readings if dry else Readings(rehearsal, clock, corroboration, said)),
             fences=rules.fences,
         )
         effects = Effects(clerk, rules.effect)

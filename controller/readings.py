@@ -1,27 +1,52 @@
 """The port's own word: two readings of its counters, the first taken as early as suspicion rises."""
 
 import threading
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
 
 from controller.comparing import counted
-from controller.domain.address import Port
+from controller.domain.address import Port, subject_text
 from controller.domain.errors import DeviceError
 from controller.domain.fence import Counters
 from controller.domain.record import Attachment, Decision, Reason
 from controller.domain.rulebook import Corroboration
-from controller.domain.verdict import Witness
+from controller.domain.verdict import Rates, Verdict, Witness
 from controller.ports import Clock, Network
 
 RULE = "port-counters"
+_REMEMBERED = 10_000
 _KEPT_GAPS = 10
 """A first reading older than so many gaps averages over what was before, and is taken anew."""
+
+
+class Said:
+    """The rates that verdicts last told of each subject: what begins within a tick looks small in its first verdict."""
+
+    def __init__(self) -> None:
+        self._rates: OrderedDict[str, Rates] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def hear(self, verdicts: Iterable[Verdict]) -> None:
+        """Take in verdicts, in their order; the longest unheard subjects are forgotten."""
+        with self._lock:
+            for one in verdicts:
+                subject = subject_text(one.subject)
+                self._rates[subject] = one.rates
+                self._rates.move_to_end(subject)
+            while len(self._rates) > _REMEMBERED:
+                self._rates.popitem(last=False)
+
+    def rates(self, decision: Decision) -> Rates:
+        """The newest rates of a decision's subject."""
+        with self._lock:
+            return self._rates.get(decision.subject, decision.rates)
 
 
 class Readings:
     """Asks ports for their counters and keeps the first reading of each until the second makes the pair."""
 
-    def __init__(self, network: Network, clock: Clock, rules: Corroboration) -> None:
-        self._network, self._clock, self._rules = network, clock, rules
+    def __init__(self, network: Network, clock: Clock, rules: Corroboration, said: Said) -> None:
+        self._network, self._clock, self._rules, self.said = network, clock, rules, said
         self._first: dict[Port, Counters] = {}
         self._lock = threading.Lock()
 
@@ -51,7 +76,7 @@ class Readings:
         return self._rules.counters and any(one.witness is Witness.FLOW for one in decision.evidence)
 
     def confirm(self, decision: Decision) -> Reason:
-        """Take second readings until the port agrees with the verdict, or the policy's patience is over.
+        """Take second readings until the port agrees with the newest verdict, or the policy's patience is over.
 
         A port that cannot be asked confirms nothing. Counters of several ports of one host are added.
         """
@@ -72,7 +97,7 @@ class Readings:
                 second = {port: self._network.device(port.device).counters(port.interface) for port in ports}
             except DeviceError as error:
                 return Reason(RULE, False, f"the port's counters could not be read: {error}")
-            answer = counted(_sum(first), _sum(second), decision.rates, self._rules, shared=shared)
+            answer = counted(_sum(first), _sum(second), self.said.rates(decision), self._rules, shared=shared)
             if answer.agrees or self._clock.monotonic() - begun >= self._rules.counter_wait_s:
                 return Reason(RULE, answer.agrees, answer.text)
             last = second

@@ -55,6 +55,7 @@ class Reconciler:
 
     def hear(self, verdicts: Sequence[Verdict]) -> None:
         """Decide on verdicts, and start at once on what they lead to."""
+        self._readings.said.hear(verdicts)
         for decision in self._decider.hear(verdicts):
             self._start(decision)
         for who in self._decider.suspects(verdicts):

@@ -27,7 +27,7 @@ from controller.domain.wire import DecisionNote
 from controller.enforcer import Enforcer
 from controller.lanes import Lanes
 from controller.ledger import Ledger
-from controller.readings import Readings
+from controller.readings import Readings, Said
 from controller.reconciler import Reconciler
 from controller.surveying import Surveyor, Tools
 from deploy.heldback import HeldBack
@@ -156,11 +156,12 @@ class Hands:
     ) -> None:
         self._mind, self._plant, self._estate, self._watch = mind, plant, estate, watch
         clock, counting = Wall(), rules.limits.corroboration
-        readings = Readings(network, clock, counting)
+        said = Said()
+        readings = Readings(network, clock, counting, said)
         surveyor = Surveyor(
             clerk=mind.clerk,
             live=Tools(network, readings),
-            rehearsal=Tools(rehearsal, Readings(rehearsal, clock, counting)),
+            rehearsal=Tools(rehearsal, Readings(rehearsal, clock, counting, said)),
             fences=rules.fences,
         )
         self._lanes = Lanes(self._broke)

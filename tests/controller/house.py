@@ -17,7 +17,7 @@ from controller.effect import Effects
 from controller.enforcer import Enforcer
 from controller.lanes import Lanes
 from controller.ledger import Ledger
-from controller.readings import Readings
+from controller.readings import Readings, Said
 from controller.reconciler import Reconciler
 from controller.segments import Segments
 from controller.surroundings import Surroundings
@@ -91,11 +91,12 @@ class House:
         network = FakeNetwork(spoken, world.holds)
         asking = FakeNetwork({name: Rehearsing(one) for name, one in spoken.items()}, world.holds)
         corroboration = self.rules.limits.corroboration
-        self.readings = Readings(network, world.clock, corroboration)
+        said = Said()
+        self.readings = Readings(network, world.clock, corroboration, said)
         self.surveyor = Surveyor(
             clerk=self.clerk,
             live=Tools(network, self.readings),
-            rehearsal=Tools(asking, Readings(asking, world.clock, corroboration)),
+            rehearsal=Tools(asking, Readings(asking, world.clock, corroboration, said)),
             fences=self.rules.fences,
         )
         self.effects = Effects(self.clerk, self.rules.effect)

@@ -5,8 +5,9 @@ import pytest
 from controller.domain.fence import Counters
 from controller.domain.record import Attachment, Decision
 from controller.domain.rulebook import Corroboration
+from controller.domain.verdict import Rates
 from controller.locating import locate
-from controller.readings import Readings, entries_of
+from controller.readings import Readings, Said, entries_of
 from tests.controller.fakes import FakeClock, FakeDevice, FakeNetwork
 from tests.controller.ledger_cases import decision
 from tests.controller.network_cases import FLOOD, NOON_NS, estate, verdict
@@ -31,7 +32,7 @@ def accused(address: str = "198.18.2.3") -> Decision:
 
 
 def readings(devices: dict[str, FakeDevice], clock: FakeClock) -> Readings:
-    return Readings(FakeNetwork(devices), clock, Corroboration())
+    return Readings(FakeNetwork(devices), clock, Corroboration(), Said())
 
 
 def test_two_readings_stand_at_least_the_gap_apart(devices: dict[str, FakeDevice], clock: FakeClock) -> None:
@@ -71,6 +72,20 @@ def test_counters_that_are_refreshed_once_a_second_still_confirm(clock: FakeCloc
     answer = asked.confirm(accused())
     assert answer.allows
     assert len(slow.journal) > 2
+
+
+def test_a_verdict_of_a_tick_in_which_the_flood_had_just_begun_is_outgrown(
+    devices: dict[str, FakeDevice], clock: FakeClock
+) -> None:
+    """The port counts nine times what the first verdict could see; the next one sees it whole."""
+    early = replace(accused(), subject="host:198.18.2.3", rates=Rates(bits=10e6, packets=1_100.0))
+    deaf, hearing = readings(devices, clock), readings(devices, clock)
+    hearing.said.hear([verdict("198.18.2.3", rates=Rates(bits=90e6, packets=10_000.0))])
+    answers = []
+    for asked in (deaf, hearing):
+        asked.begin(early)
+        answers.append(asked.confirm(early).allows)
+    assert answers == [False, True]
 
 
 def test_the_ports_of_a_dual_homed_host_are_added(devices: dict[str, FakeDevice], clock: FakeClock) -> None:
