@@ -29,6 +29,7 @@ class Traffic:
 class Row:
     """One decision as the API tells it."""
 
+    id: str
     subject: str
     host: str
     state: str
@@ -95,8 +96,8 @@ class States:
         """A sentence for every decision whose state changed since the last call."""
         found = []
         for row in rows:
-            if self.known.get(row.subject) != row.state:
-                self.known[row.subject] = row.state
+            if self.known.get(row.id) != row.state:
+                self.known[row.id] = row.state
                 fences = f", {row.fences}" if row.fences else ""
                 found.append(f"decision on {row.host or row.subject}: {row.state}, score {row.score:.0f}{fences}")
         return found

@@ -47,7 +47,7 @@ class Decided:
         where = ", ".join(f"{fence.kind} on {'+'.join(leg.device for leg in fence.legs)}" for fence in self.fences)
         state = f"{self.state} (simulated)" if self.simulated else self.state
         why = "; ".join(self.reasons) or (self.evidence[0]["text"] if self.evidence else "")
-        return Row(self.subject, self.host, state, self.score, where, str(why))
+        return Row(self.id, self.subject, self.host, state, self.score, where, str(why))
 
 
 class Console:

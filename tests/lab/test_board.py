@@ -1,6 +1,7 @@
 """The board: everything in its place on a terminal, a line per event elsewhere, and nothing said is lost."""
 
 import io
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -22,9 +23,11 @@ def test_what_happens_after_the_live_board_is_closed_is_still_said() -> None:
 def test_a_decision_is_told_once_for_each_state() -> None:
     out = io.StringIO()
     shown = PlainBoard(out)
-    proposed = Row(subject="host:198.18.1.11", host="vps001", score=94.0, state="proposed", fences="", why="")
-    shown.decisions([proposed])
-    shown.decisions([proposed])
+    proposed = Row(id="d1", subject="host:198.18.1.11", host="vps001", score=94.0, state="proposed", fences="", why="")
+    again = replace(proposed, id="d2", state="failed")
+    shown.decisions([again, proposed])
+    shown.decisions([again, proposed])
+    assert out.getvalue().count("decision on vps001: failed") == 1
     assert out.getvalue().count("decision on vps001: proposed") == 1
 
 
