@@ -12,7 +12,7 @@ from api import problems
 from api.auth import OPEN, Door
 from api.deps import Room
 from api.edge import Edge
-from api.routes import audit, decisions, estate, health, hosts, incidents, killswitch
+from api.routes import audit, decisions, estate, health, hosts, incidents, killswitch, requests
 from api.schemas.shapes import Problem
 from api.settings import Settings, WallClock, read_estate
 from controller.desk import Desk
@@ -21,13 +21,14 @@ from controller.ledger_reading import Reading
 from controller.ledger_tokens import Tokens
 
 PREFIX = "/api/v1"
-ROUTERS = (decisions, hosts, audit, incidents, estate, health, killswitch)
+ROUTERS = (decisions, hosts, audit, incidents, estate, health, killswitch, requests)
 
 ABOUT = """Cordon isolates a compromised host before it takes the network down, and proves why.
 
-Every request but the two probes needs a bearer token. A viewer reads; an operator also releases, extends and rejects;
-an approver also approves and turns the kill switch. An approval is a move in the ledger, which the controller carries
-out: this process touches no device. Unknown query parameters are errors. Every error is a problem document (RFC 9457).
+Every request but the two probes needs a bearer token. A viewer reads; an operator also releases, extends and rejects,
+and asks the controller; an approver also approves and turns the kill switch. An approval is a move in the ledger, which
+the controller carries out: this process touches no device. Unknown query parameters are errors. Every error is a
+problem document (RFC 9457).
 """
 
 ERRORS = {

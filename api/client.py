@@ -43,6 +43,22 @@ def call(
     body: Mapping[str, Any] | None = None,
 ) -> Any:
     """The JSON that the API answers. `path` begins after /api/v1. Raises CannotDo with the problem's own words."""
+    return _answer(way, verb, path, query=query, body=body).json()
+
+
+def download(way: Connection, path: str) -> bytes:
+    """A file that the API makes. Raises CannotDo."""
+    return bytes(_answer(way, "GET", path).content)
+
+
+def _answer(
+    way: Connection,
+    verb: str,
+    path: str,
+    *,
+    query: Mapping[str, Any] | None = None,
+    body: Mapping[str, Any] | None = None,
+) -> Any:
     import ssl
 
     import httpx
@@ -61,7 +77,7 @@ def call(
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeEncodeError) as error:
         raise CannotDo(f"{way.url} does not answer: {error}", UNREACHABLE) from error
     if answer.is_success:
-        return answer.json()
+        return answer
     raise CannotDo(_words(answer), UNREACHABLE if answer.status_code >= 500 else REFUSED)
 
 

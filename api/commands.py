@@ -54,7 +54,7 @@ def decisions(
         "limit": limit,
         "offset": offset,
     }
-    answer = _asked("GET", "/decisions", query=query, url=url, token=token_text, file=file)
+    answer = asked("GET", "/decisions", query=query, url=url, token=token_text, file=file)
     if as_json:
         return printing.document(answer)
     rows = [printing.decision_row(one) for one in answer["items"]]
@@ -67,7 +67,7 @@ def show(
     """Show one decision whole: evidence, reasons, lines with their undo, timeline."""
     from api.client import part
 
-    answer = _asked("GET", f"/decisions/{part(decision_id)}", url=url, token=token_text, file=file)
+    answer = asked("GET", f"/decisions/{part(decision_id)}", url=url, token=token_text, file=file)
     _told(answer, as_json=as_json)
 
 
@@ -81,7 +81,7 @@ def approve(
     as_json: AsJson = False,
 ) -> None:
     """Let a proposed decision be carried out."""
-    body = {"reason": _reason(reason), "version": version}
+    body = {"reason": given_reason(reason), "version": version}
     _move(decision_id, "approve", body, url=url, token=token_text, file=file, as_json=as_json)
 
 
@@ -95,7 +95,7 @@ def reject(
     as_json: AsJson = False,
 ) -> None:
     """Turn a proposed decision down, or take back an approval that nobody has begun to carry out."""
-    body = {"reason": _reason(reason), "version": version}
+    body = {"reason": given_reason(reason), "version": version}
     _move(decision_id, "reject", body, url=url, token=token_text, file=file, as_json=as_json)
 
 
@@ -109,7 +109,7 @@ def release(
     as_json: AsJson = False,
 ) -> None:
     """End a fence."""
-    body = {"reason": _reason(reason), "version": version}
+    body = {"reason": given_reason(reason), "version": version}
     _move(decision_id, "release", body, url=url, token=token_text, file=file, as_json=as_json)
 
 
@@ -124,7 +124,7 @@ def extend(
     as_json: AsJson = False,
 ) -> None:
     """Let an enforced fence last longer."""
-    body = {"seconds": seconds, "reason": _reason(reason), "version": version}
+    body = {"seconds": seconds, "reason": given_reason(reason), "version": version}
     _move(decision_id, "extend", body, url=url, token=token_text, file=file, as_json=as_json)
 
 
@@ -139,7 +139,7 @@ def explain(
     from api import printing
     from api.client import part
 
-    answer = _asked("GET", f"/explain/{part(host)}", url=url, token=token_text, file=file)
+    answer = asked("GET", f"/explain/{part(host)}", url=url, token=token_text, file=file)
     if as_json:
         return printing.document(answer)
     return printing.lines(answer["host"], answer["sentences"])
@@ -150,7 +150,7 @@ def health(url: Url = "", token_text: TokenText = "", file: File = None, as_json
     from api import printing
     from api.client import REFUSED
 
-    answer = _asked("GET", "/health", url=url, token=token_text, file=file)
+    answer = asked("GET", "/health", url=url, token=token_text, file=file)
     if as_json:
         printing.document(answer)
     else:
@@ -204,7 +204,7 @@ def create_token(
     from controller.ledger_tokens import Role
 
     if role not in list(Role):
-        _end(f"{role!r} is no role: viewer, operator or approver", 2)
+        ended(f"{role!r} is no role: viewer, operator or approver", 2)
     now_ns = WallClock().now_ns()
     expires_ns = now_ns + int(days * 86_400e9) if days else 0
     try:
@@ -212,7 +212,7 @@ def create_token(
             name=name, role=Role(role), now_ns=now_ns, expires_ns=expires_ns
         )))  # fmt: skip
     except ValueError as error:
-        _end(str(error), 2)
+        ended(str(error), 2)
 
 
 @token.command("list")
@@ -237,7 +237,7 @@ def revoke_token(
     try:
         _with_tokens(ledger, file, lambda tokens: tokens.revoke(ident, now_ns=WallClock().now_ns()))
     except UnknownSubject as error:
-        _end(str(error), 1)
+        ended(str(error), 1)
 
 
 def _times(one: Any) -> tuple[int, int, int, int]:
@@ -254,20 +254,20 @@ def _with_tokens(url: str, file: Path | None, act: Callable[[Any], Any]) -> Any:
     try:
         ledger = Ledger.open(url or read_connection(file or CONNECTION).ledger)
     except ConfigError as error:
-        _end(f"{error}; or give --ledger", USAGE)
+        ended(f"{error}; or give --ledger", USAGE)
     except LedgerUnavailable as error:
-        _end(str(error), UNREACHABLE)
+        ended(str(error), UNREACHABLE)
     try:
         return act(Tokens(ledger.database))
     except UnknownSubject as error:
-        _end(str(error), REFUSED)
+        ended(str(error), REFUSED)
     except LedgerUnavailable as error:
-        _end(str(error), UNREACHABLE)
+        ended(str(error), UNREACHABLE)
     finally:
         ledger.close()
 
 
-def _asked(
+def asked(
     verb: str,
     path: str,
     *,
@@ -277,12 +277,13 @@ def _asked(
     query: dict[str, Any] | None = None,
     body: dict[str, Any] | None = None,
 ) -> Any:
+    """What the API answers; ends the command with the reason when it does not."""
     from api.client import CannotDo, call, connection
 
     try:
         return call(connection(url=url, token=token, file=file), verb, path, query=query, body=body)
     except CannotDo as error:
-        _end(str(error), error.status)
+        ended(str(error), error.status)
 
 
 def _move(
@@ -292,7 +293,7 @@ def _move(
     from api.client import part
 
     path = f"/decisions/{part(decision_id)}/{verb}"
-    answer = _asked("POST", path, body=body, url=url, token=token, file=file)
+    answer = asked("POST", path, body=body, url=url, token=token, file=file)
     if as_json:
         return printing.document(answer)
     return print(f"{answer['id']} is {answer['state']}")
@@ -301,8 +302,8 @@ def _move(
 def _turn(state: str, reason: str, *, url: str, token: str, file: Path | None, as_json: bool) -> None:
     from api import printing
 
-    body = {"state": state, "reason": _reason(reason)}
-    answer = _asked("PUT", "/kill-switch", body=body, url=url, token=token, file=file)
+    body = {"state": state, "reason": given_reason(reason)}
+    answer = asked("PUT", "/kill-switch", body=body, url=url, token=token, file=file)
     if as_json:
         return printing.document(answer)
     return print(f"the kill switch is {answer['state']} ({answer['actor']}: {answer['why']})")
@@ -337,15 +338,16 @@ def _health(answer: Any) -> None:
     printing.lines("dead letters", [f"{count}: {reason}" for reason, count in answer["dead"].items()])
 
 
-def _reason(given: str) -> str:
+def given_reason(given: str) -> str:
     """The reason given, or asked for where somebody sits at the keyboard."""
     if given.strip():
         return given.strip()
     if not sys.stdin.isatty():
-        _end("a reason is needed: --reason TEXT", 2)
+        ended("a reason is needed: --reason TEXT", 2)
     return str(typer.prompt("Reason")).strip()
 
 
-def _end(message: str, status: int) -> NoReturn:
+def ended(message: str, status: int) -> NoReturn:
+    """End the command with a word on standard error."""
     print(message, file=sys.stderr)
     raise typer.Exit(status)

@@ -62,6 +62,12 @@ def lines(heading: str, texts: Sequence[str]) -> None:
         typer.echo(f"  {_one_line(text)}")
 
 
+def passage(text: str) -> None:
+    """An answer of several lines as it stands, without what could move a cursor."""
+    for line in text.splitlines():
+        typer.echo(_one_line(line))
+
+
 def clock(at_ns: int) -> str:
     """A time for people, UTC to the millisecond; a dash for never."""
     if not at_ns:

@@ -8,6 +8,7 @@ from controller.domain.record import Decision, FenceRecord
 
 PEOPLE_SAY = {
     By.PROPOSE: "proposed",
+    By.ENDORSE: "approved by the first of two",
     By.APPROVE: "approved",
     By.REJECT: "rejected",
     By.LAPSE: "lapsed: nobody approved it in time",

@@ -80,6 +80,7 @@ def _summary_fields(decision: Decision) -> dict[str, object]:
         "incident",
         "strikes",
         "compromise",
+        "approvals",
         "version",
     )
     return {

@@ -23,7 +23,10 @@ from controller.surveying import Surveyor, devices_of
 
 
 class Answers:
-    """Answers the ledger's open requests, each once; what needs a device waits in that device's lane."""
+    """Answers the ledger's open requests, each once; what needs a device waits in that device's lane.
+
+    An answer is text for people. One that begins with "not " is a no.
+    """
 
     def __init__(
         self,
@@ -60,7 +63,7 @@ class Answers:
         begun = self._clerk.clock.monotonic()
         slot = first_slot(self._estate, device)
         if slot is None:
-            return f"{device}: no interface of it stands in the site file"
+            return f"not asked: no interface of {device} stands in the site file"
         try:
             self._network.device(device).observe(slot)
         except DeviceError as error:
@@ -76,7 +79,7 @@ class Answers:
         try:
             draft = self._decider.imagine(about)
         except CordonError as error:
-            self._answer(request, f"nothing would be done: {error}")
+            self._answer(request, f"not located, so nothing would be done: {error}")
             return
         self._in_lane(request, devices_of(draft), lambda: (self._told(draft), ""))
 
@@ -96,7 +99,7 @@ class Answers:
         try:
             firewall = segments.firewall(about)
         except CordonError as error:
-            self._answer(request, str(error))
+            self._answer(request, f"not done: {error}")
             return
         if request.kind is RequestKind.SEGMENT_CHECK:
             self._check(request, firewall)
@@ -130,7 +133,7 @@ class Answers:
             try:
                 answer = self._segments.compare(request.about, look.sights, look.silent)
             except CordonError as error:
-                answer = str(error)
+                answer = f"not done: {error}"
             self._looks.pop(request.id, None)
             self._answer(request, answer)
 
@@ -141,7 +144,7 @@ class Answers:
             try:
                 answer, decision_id = work()
             except CordonError as error:
-                answer, decision_id = str(error), ""
+                answer, decision_id = f"not done: {error}", ""
             self._answer(request, answer, decision_id)
 
         self._lanes.submit(f"request {request.id}", devices, job, urgency=-2.0)

@@ -168,6 +168,12 @@ class Reading:
             total, rows = _page(session, found, limit, offset)
             return total, tuple(move_of(row) for row in rows)
 
+    def stretch(self, first: int, last: int) -> tuple[Move, ...]:
+        """All moves from one sequence number to another, both of them too."""
+        found = select(MoveRow).where(col(MoveRow.sequence) >= first, col(MoveRow.sequence) <= last)
+        with self._database.reading() as session:
+            return tuple(move_of(row) for row in session.scalars(found.order_by(col(MoveRow.sequence))))
+
     def chain(self) -> Chain:
         """Walk the whole chain from the first move to the head. Takes about 10 µs a move."""
         with self._database.reading() as session:

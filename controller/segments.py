@@ -72,7 +72,7 @@ class Segments:
             if old.subject == draft.subject:
                 return f"decision {old.id} already separates {segment.name} so and is {old.state}", old.id
             if old.state in UNSETTLED:
-                return f"decision {old.id} about {segment.name} is {old.state}: ask again when it is settled", old.id
+                return f"not proposed: decision {old.id} about {segment.name} is {old.state} and has to settle", old.id
             if old.state is State.ENFORCED:
                 draft = replacing(draft, old)
             else:
@@ -109,7 +109,8 @@ class Segments:
             [] if segment.vlan is not None else ["the site file names no VLAN of the segment: ports were not compared"]
         )
         more += [f"not asked: {one}" for one in silent]
-        return "\n".join([f"{name}: {segment.firewall} {state}; {ways}", *held, *found, *more])
+        well = "not well" if held or found else "well"
+        return "\n".join([f"{well}: {segment.firewall} {state} for {name}; {ways}", *held, *found, *more])
 
     @property
     def _estate(self) -> Estate:

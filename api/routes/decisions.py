@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 from starlette.responses import Response
 
-from api import views
+from api import bundles, views
 from api.auth import Approver, Operator, Viewer
 from api.deps import InRoom, Room
 from api.schemas.decisions import DecisionDetail, DecisionQuery, DecisionSummary, ExtendIn, MoveIn
@@ -15,6 +15,7 @@ from api.schemas.shapes import NoQuery, Page
 from controller.domain.record import Decision
 from controller.ledger_codec import to_document
 from controller.ledger_reading import Filter
+from controller.ledger_tokens import Token
 
 router = APIRouter(prefix="/decisions", tags=["decisions"])
 
@@ -59,32 +60,50 @@ def bundle(room: InRoom, caller: Viewer, decision_id: DecisionId, _query: No) ->
 
     `sha256` is of the member `content` in canonical JSON (sorted keys, no spaces).
     """
-    decision = room.ledger.decision(decision_id)
-    chain = room.reading.chain()
-    content = {
-        "decision": to_document(decision),
-        "evidence": [to_document(one) for one in room.reading.evidence(decision_id)],
-        "moves": [to_document(one) for one in room.ledger.moves(decision_id)],
-        "timeline": [one.model_dump() for one in _detail(room, decision).timeline],
-        "chain": {"whole": chain.whole, "moves": chain.moves, "head": chain.head, "broken_at": chain.broken_at},
-        "site": room.estate.site.name,
-        "made_at_ns": room.clock.now_ns(),
-        "made_for": caller.name,
-    }
+    content = {**_parts(room, room.ledger.decision(decision_id)), **_about(room, caller)}
     canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
     digest = hashlib.sha256(canonical.encode()).hexdigest()
     body = json.dumps({"v": 1, "sha256": digest, "content": content}, indent=1, allow_nan=False)
-    safe = "".join(one if one.isascii() and (one.isalnum() or one in "-_.") else "_" for one in decision_id)
-    return Response(
-        body,
-        media_type="application/json",
-        headers={"Content-Disposition": f'attachment; filename="cordon-{safe}.json"'},
-    )
+    return Response(body, media_type="application/json", headers=_as_file(decision_id, "json"))
+
+
+@router.get(
+    "/{decision_id}/bundle.zip",
+    summary="Download the evidence as a zip file",
+    response_class=Response,
+    responses={200: {"content": {"application/zip": {}}, "description": "A JSON document for each part."}},
+)
+def bundle_zip(room: InRoom, caller: Viewer, decision_id: DecisionId, _query: No) -> Response:
+    """The same in parts, with the chain of moves from the decision's first to its last; `cordon verify` proves it.
+
+    Besides `decision`, `evidence`, `moves` and `timeline`: `chain` has the links of all moves in between, `digests`
+    what was in force (policy, scorer, dialects), and `manifest` the SHA-256 of every part.
+    """
+    decision = room.ledger.decision(decision_id)
+    parts = _parts(room, decision)
+    own = room.ledger.moves(decision_id)
+    stretch = room.reading.stretch(own[0].sequence, own[-1].sequence) if own else ()
+    about = {**_about(room, caller), "decision": decision_id, "head": parts.pop("chain")}
+    digests = {
+        "policy": decision.policy_digest,
+        "scorer": decision.scorer_digest,
+        "dialects": {
+            leg.change.dialect: leg.change.digest
+            for fence in decision.fences
+            for leg in fence.legs
+            if leg.change is not None
+        },
+    }
+    content = bundles.packed({**parts, "chain": bundles.links(stretch), "digests": digests}, about)
+    return Response(content, media_type="application/zip", headers=_as_file(decision_id, "zip"))
 
 
 @router.post("/{decision_id}/approve", summary="Approve")
 def approve(room: InRoom, caller: Approver, decision_id: DecisionId, move: MoveIn, _query: No) -> DecisionDetail:
-    """Let a proposal be carried out; the controller asks the limits again first. Already approved: nothing changes."""
+    """Let a proposal be carried out; the controller asks the limits again first. Already approved: nothing changes.
+
+    A decision about a whole segment needs two different people: after the first approval it is still `proposed`.
+    """
     return _detail(room, room.desk.approve(decision_id, actor=caller.name, why=move.reason, version=move.version))
 
 
@@ -107,6 +126,26 @@ def extend(room: InRoom, caller: Operator, decision_id: DecisionId, move: Extend
         decision_id, seconds=move.seconds, actor=caller.name, why=move.reason, version=move.version
     )
     return _detail(room, moved)
+
+
+def _parts(room: Room, decision: Decision) -> dict[str, Any]:
+    chain = room.reading.chain()
+    return {
+        "decision": to_document(decision),
+        "evidence": [to_document(one) for one in room.reading.evidence(decision.id)],
+        "moves": [to_document(one) for one in room.ledger.moves(decision.id)],
+        "timeline": [one.model_dump() for one in _detail(room, decision).timeline],
+        "chain": {"whole": chain.whole, "moves": chain.moves, "head": chain.head, "broken_at": chain.broken_at},
+    }
+
+
+def _about(room: Room, caller: Token) -> dict[str, Any]:
+    return {"site": room.estate.site.name, "made_at_ns": room.clock.now_ns(), "made_for": caller.name}
+
+
+def _as_file(decision_id: str, ending: str) -> dict[str, str]:
+    safe = "".join(one if one.isascii() and (one.isalnum() or one in "-_.") else "_" for one in decision_id)
+    return {"Content-Disposition": f'attachment; filename="cordon-{safe}.{ending}"'}
 
 
 def _detail(room: Room, decision: Decision) -> DecisionDetail:

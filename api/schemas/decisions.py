@@ -1,5 +1,6 @@
 """Documents about decisions, their moves and the incidents that they make up."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
@@ -10,6 +11,11 @@ from controller.domain.fence import FenceKind, SlotKind
 from controller.domain.record import LegState
 from controller.domain.verdict import Finding, TrafficClass, Witness
 from controller.ledger_reading import Order
+
+
+def sorted_words(values: Iterable[object]) -> list[str]:
+    """Values as text, in order."""
+    return sorted(map(str, values))
 
 
 class DecisionQuery(Paging):
@@ -74,6 +80,7 @@ class DecisionSummary(Out):
     incident: str
     strikes: int
     compromise: bool
+    approvals: int = Field(description="how many different people have to approve it", examples=[1])
     version: int
 
 
@@ -87,6 +94,16 @@ class Entry(Out):
     segment: str
 
 
+class Separation(Out):
+    """What separates a segment: of what its prefixes send or hear, only the passages cross."""
+
+    prefixes: Annotated[list[Words], BeforeValidator(sorted_words)]
+    inside: Annotated[list[str], BeforeValidator(sorted)] = Field(description="interfaces towards the segment")
+    passages: Annotated[list[Words], BeforeValidator(sorted_words)] = Field(
+        examples=[["0.0.0.0/0 to 198.18.3.0/24 tcp port 443"]]
+    )
+
+
 class SlotState(Out):
     """What a slot holds; null where the device was not asked or has no such attribute."""
 
@@ -94,6 +111,7 @@ class SlotState(Out):
     enabled: bool | None
     rate_bps: int | None
     entries: Annotated[list[Entry], BeforeValidator(lambda all_: sorted(all_, key=lambda one: one.sort_key()))]
+    separation: Separation | None
 
 
 class Change(Out):

@@ -5,7 +5,8 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field
 
 from api.schemas.decisions import DecisionSummary, EvidenceOut, RatesOut, ReasonOut
-from api.schemas.shapes import LevelName, Out, Paging, Words
+from api.schemas.shapes import LevelName, Listed, Out, Paging, Words
+from controller.domain.crossing import Side, Transport
 from controller.domain.verdict import Finding
 
 
@@ -72,14 +73,27 @@ class Explanation(Out):
     decision_id: str = Field(description="the live decision, else the last one; empty when there is none")
 
 
+class CrossingOut(Out):
+    """Connections that may cross the segment's firewall, by who begins them."""
+
+    begins: Side
+    peers: Annotated[list[Words], BeforeValidator(list)]
+    transport: Transport
+    ports: Listed[str] = Field(description="of whoever does not begin; empty: all")
+    hosts: Annotated[list[Words], BeforeValidator(list)] = Field(description="within the segment; empty: all of it")
+    why: str
+
+
 class SegmentOut(Out):
-    """A segment of the estate."""
+    """A segment of the estate. `crossings` null: not declared; empty: nothing may cross."""
 
     name: str
     prefixes: Annotated[list[Words], BeforeValidator(list)]
     vlan: int | None
     firewall: str
     mode: str
+    crossings: Annotated[list[CrossingOut] | None, BeforeValidator(lambda all_: None if all_ is None else list(all_))]
+    inside: Listed[str] = Field(description="the firewall's interfaces towards the segment")
 
 
 class DeviceOut(Out):

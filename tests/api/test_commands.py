@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +14,21 @@ import pytest
 import typer
 from typer.testing import CliRunner, Result
 
-from api import commands
+from api import asking, commands, evidence
+from controller.domain.wire import DeadLetter
 from controller.ledger import Ledger
 from tests.api.house import ENFORCED
 from tests.api.process import ROOT, Served, served
 from tests.controller.ledger_cases import NOON_NS, decision
 
+ASKING = {
+    "simulate": asking.simulate,
+    "reach": asking.reach,
+    "requests": asking.requests,
+    "bundle": evidence.bundle,
+    "verify": evidence.verify,
+    "dead-letters": evidence.dead_letters,
+}
 NAMES = ("decisions", "show", "approve", "reject", "release", "extend", "explain", "health", "kill", "revive", "serve")
 
 
@@ -42,7 +53,10 @@ def cordon() -> typer.Typer:
     app = typer.Typer()
     for name in NAMES:
         app.command(name)(getattr(commands, name))
+    for name, command in ASKING.items():
+        app.command(name)(command)
     app.add_typer(commands.token, name="token")
+    app.add_typer(asking.segment, name="segment")
     return app
 
 
@@ -166,3 +180,71 @@ def test_importing_the_commands_loads_no_framework() -> None:
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert loaded & {"fastapi", "sqlmodel", "sqlalchemy", "httpx", "uvicorn", "pydantic", "controller"} == set()
+
+
+def answering(shell: Shell, answer: str, decision_id: str = "") -> threading.Thread:
+    """Somebody who answers the next request, as the controller does."""
+
+    def work() -> None:
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            for one in shell.ledger.requests():
+                shell.ledger.answer(one.id, answer, at_ns=NOON_NS, decision_id=decision_id)
+                return
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+@pytest.mark.parametrize(
+    ("words", "answer", "status"),
+    [
+        (("simulate", "vps-1"), "for: fence: drops\nhv-1:port:eth0:\n  a line", 0),
+        (("reach", "hv-1"), "reachable: hv-1 answered in 0.21 s", 0),
+        (("reach", "hv-1"), "not reachable: hv-1: no answer", 1),
+        (("segment", "plan", "vps"), "not done: segment vps stands behind no firewall", 1),
+        (("segment", "apply", "vps", "-r", "why not"), "decision d-5 is proposed", 0),
+        (("segment", "check", "vps"), "not well: fw-1 holds nothing\nVLAN leak: x", 1),
+        (("segment", "isolate", "vps", "-r", "why not"), "decision d-6 is proposed", 0),
+    ],
+)
+def test_the_controller_is_asked_and_its_answer_is_told(
+    shell: Shell, words: tuple[str, ...], answer: str, status: int
+) -> None:
+    controller = answering(shell, answer)
+    done = shell.run(*words)
+    controller.join()
+    assert (done.exit_code, done.output) == (status, f"{answer}\n")
+
+
+def test_a_controller_that_does_not_answer_in_time_ends_with_status_3(shell: Shell) -> None:
+    late = shell.run("reach", "hv-1", "--wait", "0")
+    assert (late.exit_code, "has not answered yet" in late.output) == (3, True)
+    (waiting,) = shell.ledger.requests()
+    listed = shell.run("requests", "--open")
+    assert listed.output.split("\t")[:4] == [waiting.id, "reachability", "hv-1", "local operator"]
+    shell.ledger.answer(waiting.id, "told", at_ns=NOON_NS)
+    assert shell.run("reach", "nowhere").exit_code == 1
+    assert shell.run("segment", "apply", "vps").exit_code == 2, "without a reason"
+
+
+def test_a_bundle_is_downloaded_and_proved_whole_offline(shell: Shell, tmp_path: Path) -> None:
+    shell.propose("b-1", *ENFORCED)
+    file = tmp_path / "b-1.zip"
+    assert shell.run("bundle", "b-1", "--out", str(file)).exit_code == 0
+    whole = shell.run("verify", str(file), file=False)
+    assert (whole.exit_code, "whole; SHA-256" in whole.output) == (0, True)
+    file.write_bytes(file.read_bytes()[:-30])
+    assert shell.run("verify", str(file), file=False).exit_code == 1
+    assert shell.run("verify", str(tmp_path / "nothing"), file=False).exit_code == 2
+    assert shell.run("bundle", "nothing", "--out", str(file)).exit_code == 1
+
+
+def test_dead_letters_are_listed_with_their_reason(shell: Shell) -> None:
+    letter = DeadLetter("cordon.flows", "not JSON: line 1", NOON_NS, 9, "ab" * 32, b"{\x1b[2J", 3)
+    shell.ledger.take_in(verdicts=(), heartbeats=(), dead=(letter,), offsets={})
+    listed = shell.run("dead-letters", "--reason", "not JSON").output
+    assert "cordon.flows\tnot JSON: line 1\t3\t9\tabababababab\t{" in listed
+    assert "\x1b" not in listed
+    assert shell.run("dead-letters", "--reason", "gossip").output == ""

@@ -16,7 +16,7 @@ from tests.api.house import ENFORCED, House
 from tests.controller.ledger_cases import NOON_NS
 
 MINUTE_NS = 60_000_000_000
-PARAMETERS = {"decision_id": "d-1", "name": "vps-1", "incident_id": "incident-d-1"}
+PARAMETERS = {"decision_id": "d-1", "name": "vps-1", "incident_id": "incident-d-1", "request_id": "q-1"}
 
 
 def operations(house: House) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -33,6 +33,8 @@ def filled(path: str) -> str:
 def body_for(path: str) -> dict[str, object]:
     if path == "/kill-switch":
         return {"state": "on", "reason": "r"}
+    if path == "/requests":
+        return {"kind": "simulate", "about": "vps-1", "reason": "r"}
     return {"reason": "r"} | ({"seconds": 60} if path.endswith("extend") else {})
 
 
@@ -128,6 +130,7 @@ RIGHTS = {
     ("POST", "release"): Role.OPERATOR,
     ("POST", "extend"): Role.OPERATOR,
     ("PUT", "kill-switch"): Role.APPROVER,
+    ("POST", "requests"): Role.OPERATOR,
 }
 
 

@@ -62,7 +62,7 @@ def test_a_simulation_shows_reasons_and_lines_and_sends_none(town: World) -> Non
 
 
 def test_nonsense_is_answered_too(town: World) -> None:
-    assert "nothing would be done" in asked(town, RequestKind.SIMULATE, "203.0.113.9")
+    assert "not located, so nothing would be done" in asked(town, RequestKind.SIMULATE, "203.0.113.9")
     assert "no interface" in asked(town, RequestKind.REACHABILITY, "nowhere")
 
 

@@ -260,12 +260,12 @@ def test_check_compares_asks_every_device_and_names_those_that_did_not_answer(ne
     net.devices["sw1"].dead = True
     town = Town(net, estate_=place(WEB, prefixes=(ip_network("198.18.3.0/24"), ip_network("2001:db8:3::/48"))))
     answer = town.asks(RequestKind.SEGMENT_CHECK).answer.splitlines()
-    assert answer[0] == "hosting: fw1 does not hold what is declared; 1 ways around it"
+    assert answer[0] == "not well: fw1 does not hold what is declared for hosting; 1 ways around it"
     assert "VLAN leak: sw2/ge5 carries VLAN 131, where dns1 of core hangs" in answer
     assert "not asked: sw1: no answer" in answer
     town.approved(town.proposed(), "ann", "bob")
     net.devices["sw2"].sight = Sight("sw2", carries=frozenset({("ge3", 131)}))
     assert town.asks(RequestKind.SEGMENT_CHECK).answer.splitlines() == [
-        "hosting: fw1 holds what is declared; no way around it was found",
+        "well: fw1 holds what is declared for hosting; no way around it was found",
         "not asked: sw1: no answer",
     ]

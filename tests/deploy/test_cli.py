@@ -55,4 +55,4 @@ def test_completion_offers_the_commands_of_the_table() -> None:
         env={"_CORDON_COMPLETE": "complete_bash", "COMP_WORDS": "cordon de", "COMP_CWORD": "1"},
         prog_name="cordon",
     )
-    assert done.output.split() == ["demo", "decisions"]
+    assert done.output.split() == ["demo", "decisions", "dead-letters"]
