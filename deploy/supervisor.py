@@ -171,16 +171,16 @@ def _spawn(part: Part, log: Path) -> "subprocess.Popen[bytes]":
             stderr=out,
             env={**os.environ, **part.environment},
             start_new_session=True,
-            preexec_fn=_die_with_parent() if sys.platform == "linux" else None,
+            preexec_fn=die_with_parent() if sys.platform == "linux" else None,
         )
 
 
-def _die_with_parent() -> Callable[[], None]:
+def die_with_parent(number: signal.Signals = signal.SIGTERM) -> Callable[[], None]:
     """What a child does between fork and exec, so that the kernel ends it with us; the library is loaded before."""
     libc, parent = ctypes.CDLL(None, use_errno=True), os.getpid()
 
     def ask() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        libc.prctl(PR_SET_PDEATHSIG, number)
         if os.getppid() != parent:  # it died before the kernel was asked
             os._exit(1)
 

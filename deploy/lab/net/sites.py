@@ -1,0 +1,132 @@
+"""The network as its owner would describe it to Cordon: site.toml, policy.toml, known_hosts."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv6Network
+from pathlib import Path
+
+from controller.domain.address import Mac, Port, Vlan
+from controller.domain.estate import (
+    Device,
+    Host,
+    HostRole,
+    Interface,
+    PortRole,
+    Segment,
+    Site,
+    Source,
+    SourceFormat,
+)
+from controller.domain.listening import Listener
+from controller.domain.rulebook import Detectors, Flood, Limits, Rulebook
+from deploy.lab.net.plan import (
+    FIREWALL_OUTSIDE,
+    FIREWALL_OUTSIDE6,
+    GATEWAY_MAC,
+    MANAGEMENT,
+    NOC,
+    OURS,
+    QUARANTINE,
+    Network,
+)
+from deploy.lab.net.switching import BRIDGE
+from deploy.tomlwriting import toml_text
+
+FLOW_TOPIC, LOG_TOPIC = "cordon.flows", "cordon.syslog"
+FLOOD_PPS = 2_000.0
+"""A flood on this small network: the threshold that its policy gives, and a peer in a race is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the owner adds: his key, and where Cordon itself listens."""
+
+    key_file: Path
+    sflow_port: int
+    syslog_port: int
+
+
+def site(plan: Network, described: Description) -> str:
+    """site.toml."""
+    return toml_text(
+        Site(
+            version=1,
+            name="lab",
+            prefixes=OURS,
+            segments=tuple(
+                Segment(one.name, (one.ipv4, one.ipv6), Vlan(one.vlan), one.firewall) for one in plan.segments
+            ),
+            devices=tuple(_devices(plan, described.key_file)),
+            interfaces=tuple(_interfaces(plan)),
+            hosts=(*_hosts(plan), *_routers(plan)),
+            sources=(Source(FLOW_TOPIC, SourceFormat.DATAGRAMS), Source(LOG_TOPIC, SourceFormat.SYSLOG)),
+            listeners=(
+                Listener(FLOW_TOPIC, (described.sflow_port,), address=NOC),
+                Listener(LOG_TOPIC, (described.syslog_port,), address=NOC),
+            ),
+            management=(MANAGEMENT,),
+        )
+    )
+
+
+def _devices(plan: Network, key_file: Path) -> Iterable[Device]:
+    for device in plan.devices:
+        switch = device.kind == "switch"
+        yield Device(
+            name=device.name,
+            platform=device.platform,
+            host=device.address,
+            role="core" if device.name.startswith("core") else "access" if switch else "firewall",
+            username="root",
+            key_file=str(key_file),
+            exporter=device.address,
+            quarantine_vlan=Vlan(QUARANTINE) if switch else None,
+            options={"bridge": BRIDGE} if switch else {},
+        )
+
+
+def _interfaces(plan: Network) -> Iterable[Interface]:
+    storage = {machine.port for machine in plan.of_role(HostRole.STORAGE)}
+    for port in plan.ports:
+        where = Port(port.switch, port.name)
+        yield Interface(port.switch, port.name, port.if_index, port.role, shared=port.shared, storage=where in storage)
+    yield from (Interface("fw1", name, role=PortRole.TRUNK) for name in ("inside", "outside"))
+
+
+def _hosts(plan: Network) -> Iterable[Host]:
+    for machine in plan.machines:
+        yield Host(
+            name=machine.name,
+            addresses=(machine.ipv4, machine.ipv6),
+            tenant=machine.tenant,
+            role=machine.role,
+            segment=machine.segment,
+            mac=machine.mac,
+            ports=(machine.port,),
+            log_addresses=(machine.ipv4,),
+            prefixes=(IPv6Network((machine.ipv6, 64), strict=False),),
+        )
+
+
+def _routers(plan: Network) -> Iterable[Host]:
+    gateways = tuple(one.gateway for one in plan.segments if not one.firewall and one.vlan != QUARANTINE)
+    yield Host("gw", gateways, "provider", HostRole.ROUTER, mac=Mac(GATEWAY_MAC))
+    inside = tuple(one.gateway for one in plan.segments if one.firewall)
+    yield Host("fw1", (*inside, FIREWALL_OUTSIDE, FIREWALL_OUTSIDE6), "provider", HostRole.FIREWALL, segment="core")
+
+
+def policy_text(*, mode: str, kill_file: Path) -> str:
+    """Cordon's own figures, but for what counts as a flood on links as small as these."""
+    return toml_text(
+        Rulebook(
+            version=1,
+            mode=mode,
+            limits=Limits(kill_file=str(kill_file)),
+            detectors=Detectors(flood=Flood(packets_per_s=FLOOD_PPS)),
+        )
+    )
+
+
+def known_hosts(lines: Iterable[str]) -> str:
+    """Host keys of the devices, one a line."""
+    return "".join(f"{line}\n" for line in lines)
