@@ -329,6 +329,7 @@ def _health(answer: Any) -> None:
     ]
     printing.table("processes", ("process", "instance", "heard", "ago"), rows)
     printing.lines("behind, in messages", [f"{name}: {behind}" for name, behind in answer["lag"].items() if behind])
+    printing.lines("devices that did not let Cordon in", answer["logins"])
     printing.lines("silent exporters", [one["address"] for one in answer["exporters"] if one["silent"]])
     rows = [
         (one["topic"], *(str(one[name]) for name in ("received", "scored", "dead", "skipped", "late")))

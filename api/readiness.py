@@ -1,9 +1,10 @@
 """Whether Cordon as a whole can do its work now, from the heartbeats in the ledger. Pure."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from api.schemas.operations import ExporterOut, HealthOut, ProcessOut, SourceOut
+from controller.domain.record import Proof
 from controller.domain.wire import Heartbeat
 
 NEEDED = ("streams", "controller")
@@ -19,6 +20,7 @@ def assess(
     now_ns: int,
     max_age_s: float,
     killed: bool,
+    logins: Sequence[str],
     dead: Mapping[str, int],
     decisions: Mapping[str, int],
 ) -> HealthOut:
@@ -45,9 +47,22 @@ def assess(
         processes=processes,
         exporters=_exporters(beats, fresh),
         sources=_sources(beats),
+        logins=list(logins),
         dead=dict(dead),
         decisions=dict(decisions),
     )
+
+
+def unproven(devices: Iterable[str], proofs: Mapping[str, Proof], *, now_ns: int, max_age_s: float) -> Iterator[str]:
+    """Devices that did not let Cordon in within `max_age_s`, or at the last attempt, in sentences."""
+    for name in devices:
+        proof = proofs.get(name)
+        if proof is None:
+            yield f"{name}: nobody has tried to log in yet"
+        elif not proof.reached:
+            yield f"{name}: {proof.text}"
+        elif (age_s := (now_ns - proof.reached_ns) / 1e9) > max_age_s:
+            yield f"{name}: the last login was {age_s / 3600:.0f} hours ago"
 
 
 def _process(beat: Heartbeat, *, now_ns: int, max_age_s: float) -> ProcessOut:

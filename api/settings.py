@@ -25,6 +25,7 @@ class Settings:
     port: int = 0
     connection: Path | None = None
     heartbeat_max_age_s: float = 10.0
+    login_max_age_s: float = 172_800.0
     longest_extension_s: float = 86_400.0
     body_limit: int = 64 * 1024
 

@@ -14,21 +14,21 @@ import sys
 import threading
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 
-from controller.answering import Answers, first_slot
+from controller.answering import Answers
 from controller.clerk import Clerk, EventTime
 from controller.decider import Decider, Digests
-from controller.domain.errors import BrokerUnavailable, CordonError, DeviceError, LedgerUnavailable, StaleDecision
+from controller.domain.errors import BrokerUnavailable, CordonError, LedgerUnavailable, StaleDecision
 from controller.domain.wire import Heartbeat
 from controller.effect import Effects
 from controller.enforcer import Enforcer
 from controller.intake import Batch, Intake, KafkaAnnouncer
 from controller.lanes import Lanes
 from controller.ledger import Ledger
+from controller.logins import Logins
 from controller.readings import Readings, Said
 from controller.reconciler import Reconciler
 from controller.segments import Segments
@@ -172,11 +172,11 @@ class House:
             network=rehearsal,
             estate=estate,
         )
-        for name in estate.devices:
-            lanes.submit(f"warm {name}", [name], partial(_warm, network, settings, name), urgency=-3.0)
+        logins = Logins(clerk=clerk, live=network, fresh=rehearsal, lanes=lanes, estate=estate, rules=rules.logins)
+        logins.warm()
         log.warning("controller: mode %s, %d devices, ledger open", rules.mode, len(estate.devices))
         try:
-            self._loop(intake, reconciler, answers, around, clerk)
+            self._loop(intake, reconciler, answers, logins, around, clerk)
         finally:
             lanes.close(timeout_s=30.0)
             announcer.close()
@@ -186,7 +186,13 @@ class House:
             ledger.close()
 
     def _loop(
-        self, intake: Intake, reconciler: Reconciler, answers: Answers, around: Surroundings, clerk: Clerk
+        self,
+        intake: Intake,
+        reconciler: Reconciler,
+        answers: Answers,
+        logins: Logins,
+        around: Surroundings,
+        clerk: Clerk,
     ) -> None:
         batch = Batch()
         attend_at = sweep_at = beat_at = 0.0
@@ -205,6 +211,7 @@ class House:
                 if now_s >= sweep_at:
                     sweep_at = now_s + SWEEP_S
                     reconciler.sweep()
+                    logins.attend()
                 if now_s >= beat_at:
                     beat_at = now_s + BEAT_S
                     clerk.ledger.take_in(verdicts=(), heartbeats=[self._beat(intake, clerk)], dead=(), offsets={})
@@ -260,17 +267,6 @@ class House:
 
 def _unfinished(batch: Batch) -> bool:
     return bool(batch.offsets)
-
-
-def _warm(network: Devices, settings: Settings, name: str) -> None:
-    """Open the session to a device before it is needed, by asking it one thing."""
-    slot = first_slot(settings.estate, name)
-    if slot is None:
-        return
-    try:
-        network.device(name).observe(slot)
-    except DeviceError as error:
-        log.warning("cannot look at %s yet: %s", name, error)
 
 
 def run(options: Options) -> None:

@@ -44,10 +44,30 @@ def sources(estate: Estate, ledger: str) -> Iterator[str]:
         book.close()
 
 
+def proofs(ledger: str) -> dict[str, str]:
+    """Per device, how fresh the last login is that the controller kept; empty without a ledger."""
+    if not ledger:
+        return {}
+    book, now_ns = Ledger.open(ledger), time.time_ns()  # noqa: TID251 - an adapter: here time comes in
+    try:
+        return {
+            name: f"last login {(now_ns - one.reached_ns) / 3.6e12:.1f} h ago"
+            if one.reached_ns
+            else f"never logged in: {one.text}"
+            for name, one in book.proofs().items()
+        }
+    finally:
+        book.close()
+
+
 def devices(
-    settings: Settings, known_hosts: Path, environment: Mapping[str, str], *, ask: bool
+    settings: Settings, known_hosts: Path, environment: Mapping[str, str], *, ledger: str, ask: bool
 ) -> Iterator[tuple[bool, str]]:
-    """Per device: what its dialect can hold, and whether it let us in just now. False marks what is not well."""
+    """Per device: what its dialect can hold, when it last let the controller in, and whether it lets us in now.
+
+    False marks what is not well.
+    """
+    fresh = proofs(ledger)
     estate = settings.estate
     network = Devices(
         estate,
@@ -58,6 +78,7 @@ def devices(
     try:
         for name, device in estate.devices.items():
             line = f"device {name} ({device.platform}): holds {', '.join(sorted(network.holds(name)))}"
+            line += f"; {fresh[name]}" if name in fresh else ""
             slot = first_slot(estate, name)
             if not ask or slot is None:
                 yield True, line

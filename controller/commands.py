@@ -99,7 +99,7 @@ def check(
         for line in sources(estate, ledger):
             typer.echo(line)
         bad = 0
-        for good, line in devices(settings, known_hosts.expanduser(), os.environ, ask=not offline):
+        for good, line in devices(settings, known_hosts.expanduser(), os.environ, ledger=ledger, ask=not offline):
             typer.echo(line)
             bad += not good
         if bad:

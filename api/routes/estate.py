@@ -15,6 +15,7 @@ from api.schemas.network import (
     EstateOut,
     HostOut,
     InterfaceOut,
+    LoginOut,
     SegmentOut,
 )
 from api.schemas.shapes import NoQuery, Page, Paging
@@ -52,11 +53,19 @@ def list_segments(room: InRoom, _caller: Viewer, query: Annotated[Paging, Query(
 
 @router.get("/devices", summary="List devices")
 def list_devices(room: InRoom, _caller: Viewer, query: Annotated[Paging, Query()]) -> Page[DeviceOut]:
-    """Devices in the order of the file; user names and where secrets are kept are not shown."""
+    """Devices in the order of the file, with how fresh the proof is that they let Cordon in.
+
+    User names and where secrets are kept are not shown.
+    """
     items, total = _cut(room.estate.site.devices, query)
-    return Page(
-        items=[DeviceOut.model_validate(one) for one in items], total=total, limit=query.limit, offset=query.offset
-    )
+    proofs = room.ledger.proofs()
+    shown = [
+        DeviceOut.model_validate(one).model_copy(
+            update={"login": LoginOut.model_validate(proofs[one.name]) if one.name in proofs else None}
+        )
+        for one in items
+    ]
+    return Page(items=shown, total=total, limit=query.limit, offset=query.offset)
 
 
 @router.get("/ports", summary="List ports")

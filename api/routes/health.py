@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from api.auth import Viewer
 from api.deps import InRoom, Room
 from api.problems import RETRY_AFTER_S, Refusal
-from api.readiness import assess
+from api.readiness import assess, unproven
 from api.schemas.operations import (
     AlarmOut,
     CallerOut,
@@ -90,6 +90,14 @@ def _health(room: Room) -> HealthOut:
         now_ns=room.clock.now_ns(),
         max_age_s=room.settings.heartbeat_max_age_s,
         killed=room.ledger.killed(),
+        logins=tuple(
+            unproven(
+                room.estate.devices,
+                room.ledger.proofs(),
+                now_ns=room.clock.now_ns(),
+                max_age_s=room.settings.login_max_age_s,
+            )
+        ),
         dead={reason: records for reason, (_, records) in room.reading.dead_counts().items()},
         decisions=counts,
     )

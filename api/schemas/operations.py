@@ -53,6 +53,7 @@ class HealthOut(Out):
     processes: list[ProcessOut]
     exporters: list[ExporterOut]
     sources: list[SourceOut]
+    logins: list[str] = Field(description="devices that did not let Cordon in lately, in sentences")
     dead: dict[str, int] = Field(description="records lost, by kind of reason")
     decisions: dict[str, int] = Field(description="live decisions by state")
 

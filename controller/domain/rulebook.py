@@ -261,6 +261,18 @@ class Effect:
 
 
 @dataclass(frozen=True, slots=True)
+class Logins:
+    """How often it is proved that devices let Cordon in."""
+
+    every_s: float = 86_400.0
+    retry_s: float = 3_600.0  # after an attempt that failed
+
+    def __post_init__(self) -> None:
+        if min(self.every_s, self.retry_s) < 60:
+            raise ValueError("every_s and retry_s of a minute at least: a login costs the device something")
+
+
+@dataclass(frozen=True, slots=True)
 class Rulebook:
     """The whole file."""
 
@@ -271,6 +283,7 @@ class Rulebook:
     limits: Limits = Limits()
     fences: Fences = Fences()
     effect: Effect = Effect()
+    logins: Logins = Logins()
     pager_command: tuple[str, ...] = field(default=())  # run with the page as JSON on standard input
 
     def __post_init__(self) -> None:

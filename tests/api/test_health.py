@@ -17,7 +17,7 @@ def beat(process: str, instance: str = "1", **changes: Any) -> Heartbeat:
 
 
 def picture(*beats: Heartbeat) -> Any:
-    return assess(beats, now_ns=NOON_NS, max_age_s=10.0, killed=False, dead={}, decisions={})
+    return assess(beats, now_ns=NOON_NS, max_age_s=10.0, killed=False, logins=(), dead={}, decisions={})
 
 
 def test_it_is_ready_when_streams_and_controller_were_heard_lately(house: House) -> None:
@@ -100,3 +100,20 @@ def test_alarms_are_listed_newest_first(house: House) -> None:
 
 def test_a_caller_sees_whose_token_it_holds(house: House) -> None:
     assert house.get("/me") == {"name": "viewer-ann", "role": "viewer", "expires_ns": 0}
+
+
+def test_devices_that_did_not_let_cordon_in_lately_are_named_and_the_estate_shows_the_proof(house: House) -> None:
+    assert house.get("/health")["logins"] == ["hv-1: nobody has tried to log in yet"]
+    assert house.get("/estate/devices")["items"][0]["login"] is None
+    house.ledger.prove("hv-1", reached=True, text="in 0.3 s", at_ns=NOON_NS)
+    assert house.get("/health")["logins"] == []
+    house.clock.now = NOON_NS + 3 * 86_400_000_000_000
+    assert house.get("/health")["logins"] == ["hv-1: the last login was 72 hours ago"]
+    house.ledger.prove("hv-1", reached=False, text="no route to host", at_ns=house.clock.now)
+    assert house.get("/health")["logins"] == ["hv-1: no route to host"]
+    assert house.get("/estate/devices")["items"][0]["login"] == {
+        "at_ns": house.clock.now,
+        "reached": False,
+        "reached_ns": NOON_NS,
+        "text": "no route to host",
+    }
