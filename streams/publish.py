@@ -58,6 +58,17 @@ def create_topics(access: Access, plans: Sequence[wire.TopicPlan]) -> Topics:
         raise BrokerUnavailable(f"{access.settings.bootstrap}: {error!r}") from error
 
 
+def delete_topics(access: Access, names: Sequence[str]) -> None:
+    """Delete topics with all that is in them. Raises BrokerUnavailable."""
+    if not names:
+        return
+    try:
+        with KafkaAdminClient(**access.client(), bootstrap_timeout_ms=BOOTSTRAP_MS) as admin:
+            admin.delete_topics(list(names))
+    except KafkaError as error:
+        raise BrokerUnavailable(f"{access.settings.bootstrap}: {error!r}") from error
+
+
 def _configs(plan: wire.TopicPlan) -> dict[str, str]:
     return {
         "retention.ms": str(plan.retention_ms),

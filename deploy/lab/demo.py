@@ -25,6 +25,7 @@ from deploy.lab.judge import Judgement, Run, Snapshot, Truth, journal_lines, jud
 from deploy.lab.probing import probes
 from deploy.lab.provider import EXPERT, EXPERT_ENV, Machine, Provider, provider
 from deploy.supervisor import Supervisor
+from streams.broker import EMBEDDED, access
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
@@ -95,7 +96,12 @@ class Demo:
         rig.emulate(self._provider, self._folders, self._supervisor, mode=options.mode)
         board.stage("starting the broker")
         broker = options.broker or rig.embedded_broker(self._supervisor)
-        rig.make_topics(broker, broker_file=options.broker_file, environment=dict(os.environ))
+        reach = access(broker, file=options.broker_file, environment=os.environ, tempo=EMBEDDED)
+        if options.broker:
+            stack.enter_context(rig.guest_topics(reach))
+            stack.callback(self._supervisor.stop)  # nobody reads or writes them any more when they are deleted
+        else:
+            rig.make_topics(reach)
         self._emulators = stack.enter_context(Emulators(self._folders.control))
         self._before = self._look()
         board.stage("starting Cordon")

@@ -5,6 +5,7 @@ import subprocess
 import threading
 import tomllib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -17,10 +18,12 @@ from controller.domain import wire
 from deploy import parts
 from deploy.lab.provider import FLOW_TOPIC, LOG_TOPIC, Provider
 from deploy.lab.sitefile import Listening, policy_text, site
-from deploy.supervisor import Part, Supervisor, python
+from deploy.supervisor import DidNotStart, Part, Supervisor, python
 from deploy.tomlwriting import toml_text
-from streams.broker import EMBEDDED, access
-from streams.publish import create_topics
+from streams.broker import Access
+from streams.publish import create_topics, delete_topics
+
+TOPICS = wire.topics((FLOW_TOPIC, LOG_TOPIC))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,10 +95,26 @@ def embedded_broker(supervisor: Supervisor) -> str:
     return f"127.0.0.1:{port}"
 
 
-def make_topics(broker: str, *, broker_file: Path | None, environment: dict[str, str]) -> None:
-    """Create all topics; what stands there already must have as many partitions as planned."""
-    reach = access(broker, file=broker_file, environment=environment, tempo=EMBEDDED)
-    create_topics(reach, wire.topics((FLOW_TOPIC, LOG_TOPIC)))
+def make_topics(reach: Access) -> tuple[str, ...]:
+    """Create all topics; those that were not there before."""
+    return create_topics(reach, TOPICS).created
+
+
+@contextmanager
+def guest_topics(reach: Access) -> Iterator[None]:
+    """Create all topics on a broker of somebody else's, and delete them in the end.
+
+    Raises DidNotStart where one is there already: what somebody keeps in it is neither to be read nor deleted here.
+    """
+    made = make_topics(reach)
+    kept = sorted({plan.name for plan in TOPICS} - set(made))
+    try:
+        if kept:
+            where = reach.settings.bootstrap
+            raise DidNotStart(f"{where} holds {', '.join(kept)} already: the demonstration needs a broker without them")
+        yield
+    finally:
+        delete_topics(reach, made)
 
 
 def connection(path: Path) -> tuple[str, str] | None:
