@@ -146,6 +146,7 @@ def run_listen(where: Where, *, name: str = "") -> None:
     """
     from streams.listen.ears import Beat, Listener
     from streams.listen.opening import Share, channels, connections, open_datagrams
+    from streams.listen.outlet import Outlet, keep_freed_memory
     from streams.listen.running import Named, listen
 
     settings, way = where.settings(), where.access()
@@ -161,11 +162,12 @@ def run_listen(where: Where, *, name: str = "") -> None:
         ports = ", ".join(map(str, one.ports))
         log.warning("listen: %s %s port %s to %s", one.carrier.value, one.address, ports, one.topic)
     stop = _on_signals()
-    with Publisher(way, topics, patience_s=0.0) as publisher:
-        beat = Beat(rules.tick_ms * 1_000_000, rules.lateness_ms * 1_000_000)
-        listener = Listener(mine, publisher, beat=beat, wall_ns=wall_ns, nap=time.sleep)
-        named = Named(name or f"{socket.gethostname()}-{os.getpid()}", version("cordon"))
-        listen(listener, lines, publisher, named=named, wall_ns=wall_ns, told=stop.is_set)
+    keep_freed_memory()
+    outlet = Outlet(way)
+    beat = Beat(rules.tick_ms * 1_000_000, rules.lateness_ms * 1_000_000)
+    listener = Listener(mine, outlet, beat=beat, wall_ns=wall_ns, nap=time.sleep)
+    named = Named(name or f"{socket.gethostname()}-{os.getpid()}", version("cordon"))
+    listen(listener, lines, outlet, named=named, wall_ns=wall_ns, told=stop.is_set)
 
 
 class Marks(StrEnum):

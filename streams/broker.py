@@ -1,4 +1,4 @@
-"""How to reach Kafka, written once for the three clients in this room (Faust, aiokafka, kafka-python)."""
+"""How to reach Kafka, written once for the clients in this room (Faust, aiokafka, kafka-python, librdkafka)."""
 
 import ssl
 from collections.abc import Mapping
@@ -107,6 +107,26 @@ class Access:
                 "sasl_mechanism": self.settings.mechanism.value,
                 "sasl_plain_username": self.settings.username,
                 "sasl_plain_password": self.password,
+            }
+        return options
+
+    def librdkafka(self) -> dict[str, str | int | float | bool]:
+        """The same options in librdkafka's names (CONFIGURATION.md of librdkafka)."""
+        settings = self.settings
+        options: dict[str, str | int | float | bool] = {
+            "bootstrap.servers": ",".join(settings.servers),
+            "security.protocol": settings.security.value,
+        }
+        if settings.encrypted:
+            options["ssl.ca.location"] = settings.ca_file or "probe"
+            if settings.cert_file:
+                options["ssl.certificate.location"] = settings.cert_file
+                options["ssl.key.location"] = settings.key_file or settings.cert_file
+        if settings.authenticated:
+            options |= {
+                "sasl.mechanism": settings.mechanism.value,
+                "sasl.username": settings.username,
+                "sasl.password": self.password,
             }
         return options
 

@@ -5,7 +5,7 @@ The worker does not publish with this; it has its own producer, whose acknowledg
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -94,10 +94,6 @@ def _differences(
                 yield f"{plan.name}: {key} is {found} where {value} is planned"
 
 
-def _nothing() -> None:
-    """What most callers do about a message that was lost: it is counted already."""
-
-
 class Publisher:
     """Writes messages to given partitions, in order, each acknowledged by all replicas and written once.
 
@@ -134,19 +130,9 @@ class Publisher:
             raise BrokerUnavailable(f"{access.settings.bootstrap}: {error!r}") from error
 
     def send(
-        self,
-        topic: str,
-        value: bytes,
-        *,
-        partition: int = 0,
-        key: bytes | None = None,
-        at_ns: int | None = None,
-        lost: Callable[[], None] = _nothing,
+        self, topic: str, value: bytes, *, partition: int = 0, key: bytes | None = None, at_ns: int | None = None
     ) -> bool:
-        """Put one message on its way; False when it is lost already. `at_ns` becomes the message's Kafka timestamp.
-
-        `lost` is called, from any thread, when a message that was on its way did not arrive.
-        """
+        """Put one message on its way; False when it is lost already. `at_ns` becomes the message's Kafka timestamp."""
         size = len(value) + len(key or b"")
         with self._waiting:
             fits = self._waiting.wait_for(lambda: self._fits(size), self._patience)
@@ -161,7 +147,7 @@ class Publisher:
             self._leave(size)
             return self._lose(topic, repr(error))
         future.add_callback(self._arrived, topic, size)
-        future.add_errback(self._failed, topic, size, lost)
+        future.add_errback(self._failed, topic, size)
         return True
 
     def mark(self, topics: Iterable[str], at_ns: int) -> None:
@@ -190,12 +176,6 @@ class Publisher:
         """Messages lost, by topic; `why_lost` holds the last reason."""
         with self._waiting:
             return dict(self._lost)
-
-    @property
-    def room(self) -> int:
-        """Octets that can be sent without waiting; never less than 0."""
-        with self._waiting:
-            return max(0, self._room - self._on_the_way)
 
     def flush(self, deadline_s: float = 30.0) -> bool:
         """Wait until everything sent so far is acknowledged or lost; False when the time did not suffice."""
@@ -233,7 +213,6 @@ class Publisher:
             self._sent[topic] += 1
         self._leave(size)
 
-    def _failed(self, topic: str, size: int, lost: Callable[[], None], error: BaseException) -> None:
+    def _failed(self, topic: str, size: int, error: BaseException) -> None:
         self._lose(topic, repr(error))
-        lost()
         self._leave(size)

@@ -27,7 +27,7 @@ class Listener:
     address: Address = ANY  # ::, which hears IPv4 too
     frame_ms: int = 50  # how long datagrams or lines wait for others before they are handed on together
     budget: int = 200_000  # datagrams a second that one sender may send for long, so that others are heard
-    buffer_kib: int = 8_192  # of the kernel, for each sender; beyond net.core.rmem_max for the privileged alone
+    buffer_kib: int = 16_384  # of the kernel, for each sender; beyond net.core.rmem_max for the privileged alone
     certificate_file: str = ""  # TLS: ours, with the chain
     key_file: str = ""
     client_ca_file: str = ""  # TLS: who must have signed a sender's certificate; empty: senders need none

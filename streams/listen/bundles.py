@@ -74,7 +74,9 @@ def _bundle(
     octets: Sequence[memoryview | bytes],
     addresses: Sequence[bytes],
 ) -> Bundle:
-    senders, index, counts = np.unique(number, return_inverse=True, return_counts=True)
+    counts = np.bincount(number, minlength=len(addresses))
+    senders = np.flatnonzero(counts)
+    index = (np.cumsum(counts > 0) - 1)[number]
     value = b"".join(
         (
             MAGIC,
@@ -86,7 +88,7 @@ def _bundle(
             *octets,
         )
     )
-    return Bundle(partition, value, senders, counts)
+    return Bundle(partition, value, senders, counts[senders])
 
 
 def _pieces(chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -2,7 +2,6 @@
 
 import select
 import socket
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -31,7 +30,7 @@ LONGEST_WAIT_S = 0.5
 
 
 class Outlet(Protocol):
-    """What takes messages; `streams.publish.Publisher` does."""
+    """What takes messages; `streams.listen.outlet` has the one that speaks to Kafka."""
 
     def send(
         self, topic: str, value: bytes, *, partition: int = 0, key: bytes | None = None, lost: Callable[[], None] = ...
@@ -41,6 +40,9 @@ class Outlet(Protocol):
     @property
     def room(self) -> int:
         """Octets that can be sent now."""
+
+    def settle(self) -> None:
+        """Hear what became of messages, and call `lost` for those that will not arrive."""
 
 
 @dataclass(slots=True)
@@ -90,7 +92,6 @@ class Channel:
     since_ns: int = 0  # when the oldest datagram in the slots was taken
     marked_ns: int = 0
     _home_of_lines: NDArray[np.int64] = field(init=False)
-    _failed: deque[Bundle] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         self.counts = no_counts(len(self.listed))
@@ -109,9 +110,10 @@ class Channel:
         taken = self.slots.receive(ear.socket.fileno(), allowed)
         if taken:
             ear.tokens -= taken
-            ear.last_ns = self.slots.last_stamp(now_ns)
             self.since_ns = self.since_ns or now_ns
         ear.behind = taken == allowed
+        if ear.behind:
+            ear.last_ns = self.slots.last_stamp(now_ns)
         return taken
 
     def _allowance(self, ear: Ear, now_ns: int) -> int:
@@ -161,7 +163,7 @@ class Channel:
 
     def _send(self, made: Iterable[Bundle], out: Outlet) -> None:
         for bundle in made:
-            lost = partial(self._failed.append, bundle)
+            lost = partial(self._lose, bundle.senders, bundle.datagrams)
             if not out.send(self.topic, bundle.value, partition=bundle.partition, lost=lost):
                 lost()
 
@@ -170,6 +172,9 @@ class Channel:
         counts.received += np.bincount(number, minlength=many)
         counts.octets += np.bincount(number, lengths, minlength=many).astype(np.int64)
         np.maximum.at(counts.last_ns, number, stamps)
+
+    def _lose(self, senders: NDArray[np.int64], datagrams: NDArray[np.int64]) -> None:
+        self.counts.lost[senders] += datagrams
 
     def mark(self, at_ns: int, out: Outlet) -> None:
         """Say on every partition that nothing with an earlier stamp will follow, unless that was said already."""
@@ -184,7 +189,7 @@ class Channel:
         received = produced + lost + on their way. `dropped` are those for which the kernel had no room. Where several
         senders share a socket, nobody knows whose they were: each then bears the sum as `dropped_together`.
         """
-        self._settle()
+        self._hear_refusals()
         counts, missed = self.counts, self.sequences.missed
         facts = {
             self.listed.names[at]: {
@@ -211,10 +216,7 @@ class Channel:
         """Datagrams of strangers for which the kernel had no room: refused, but nobody knows whose."""
         return sum(drops(ear.socket) for ear in self.ears if ear.place.partition is None)
 
-    def _settle(self) -> None:
-        while self._failed:
-            bundle = self._failed.popleft()
-            self.counts.lost[bundle.senders] += bundle.datagrams
+    def _hear_refusals(self) -> None:
         for name, times in self.inbox.refused().items() if self.inbox is not None else ():
             self.strangers.refuse_one(name, times)
 
@@ -270,6 +272,7 @@ class Listener:
                 clear[channel.topic] = min(clear[channel.topic], ear.last_ns)
         for channel in self.channels:
             self._hand_on(channel, now, clear[channel.topic])
+        self._out.settle()
         if ready and most < BATCH:
             self._nap(NAP_S)  # so that datagrams gather, and a call brings many of them
 

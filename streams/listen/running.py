@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from controller.domain import wire
 from streams.listen.connections import Connections
 from streams.listen.ears import Channel, Listener, facts
-from streams.publish import Publisher
+from streams.listen.outlet import Outlet
 
 SECOND_NS = 1_000_000_000
 SHOWN_STRANGERS = 8
@@ -23,7 +23,7 @@ class Named:
 def listen(
     listener: Listener,
     connections: Sequence[Connections],
-    publisher: Publisher,
+    outlet: Outlet,
     *,
     named: Named,
     wall_ns: Callable[[], int],
@@ -41,14 +41,14 @@ def listen(
         now = wall_ns()
         if now - beaten >= SECOND_NS:
             beaten = now
-            beat = heartbeat(listener.channels, named, now, lost=notes_of_losses(publisher))
-            publisher.send(wire.HEALTH, wire.heartbeat_json(beat), key=named.instance.encode())
+            beat = heartbeat(listener.channels, named, now, lost=notes_of_losses(outlet))
+            outlet.send(wire.HEALTH, wire.heartbeat_json(beat), key=named.instance.encode())
             if not all(one.alive for one in connections):
                 raise RuntimeError("the thread of the connections has ended")
     for one in connections:
         one.stop()
     listener.finish()
-    publisher.flush()
+    outlet.flush()
 
 
 def heartbeat(channels: Sequence[Channel], named: Named, now_ns: int, *, lost: Sequence[str] = ()) -> wire.Heartbeat:
@@ -73,6 +73,6 @@ def _strangers(channel: Channel) -> list[str]:
     ]
 
 
-def notes_of_losses(publisher: Publisher) -> tuple[str, ...]:
+def notes_of_losses(outlet: Outlet) -> tuple[str, ...]:
     """Messages that the broker did not take."""
-    return tuple(f"{topic}: {count} messages lost, {publisher.why_lost}" for topic, count in publisher.lost.items())
+    return tuple(f"{topic}: {count} messages lost, {outlet.why_lost}" for topic, count in outlet.lost.items())

@@ -23,6 +23,26 @@ _TURN, _HALF = 1 << 32, 1 << 31
 _MIX, _REMIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """Where a protocol keeps what is needed here, in words of 32 bits."""
+
+    mask: int
+    first: int  # the first word, under the mask
+    sequence: int
+    domain: tuple[tuple[int, int], ...]  # (word, bits to shift it right): together, whose series it is
+    family: int = 0  # sFlow: kind of the agent's address
+    counts_records: bool = False
+
+
+_LAYOUTS = (
+    _Layout(0xFFFF0000, 5 << 16, 4, ((5, 16),), counts_records=True),  # NetFlow v5; engine type and id
+    _Layout(0xFFFF0000, 9 << 16, 3, ((4, 0),)),  # NetFlow v9; source id
+    _Layout(0xFFFFFFFF, 5, 4, ((2, 0), (3, 0)), family=1),  # sFlow, agent by IPv4; sub-agent
+    _Layout(0xFFFFFFFF, 5, 7, ((2, 0), (3, 0), (4, 0), (5, 0), (6, 0)), family=2),
+)
+
+
 @dataclass(slots=True)
 class _Course:
     """One series of numbers: of an exporter, a protocol and an observation domain or sub-agent."""
@@ -53,26 +73,35 @@ class Sequences:
 
     def hear(self, number: NDArray[np.int64], head: NDArray[np.uint8], lengths: NDArray[np.int64]) -> None:
         """Follow datagrams in the order of their arrival; `number` is -1 for those of strangers."""
-        words = np.ascontiguousarray(head[:, :HEAD]).view(">u4").astype(np.int64)
-        kind, sequence, step, domain = _read(words)
-        judged = np.flatnonzero((kind > 0) & (number >= 0) & (lengths >= HEAD - 4 * (kind != _SFLOW_6)))
-        if not len(judged):
-            return
-        tag = (number[judged] * 8 + kind[judged]).astype(np.uint64)
-        key = tag * _MIX ^ domain[judged].astype(np.uint64) * _REMIX
-        found, first, index = np.unique(key, return_index=True, return_inverse=True)
-        sequence, step, number = sequence[judged], step[judged], number[judged]
-        for at, one in enumerate(found.tolist()):
-            mine = slice(None) if len(found) == 1 else index == at
-            course = self._courses.get(one)
-            if course is None:
-                if len(self._courses) >= self._most:
-                    continue
-                start = int(first[at])
-                course = self._courses[one] = _Course(int(number[start]), int(sequence[start]))
-            self._follow(course, sequence[mine], step[mine])
+        words = np.ascontiguousarray(head[:, :HEAD]).view(">u4")
+        known = (number >= 0) & (lengths >= 24)
+        for kind, layout in enumerate(_LAYOUTS):
+            chosen = np.flatnonzero(known & ((words[:, 0] & layout.mask) == layout.first))
+            if layout.family:
+                chosen = chosen[words[chosen, 1] == layout.family]
+            if len(chosen):
+                self._series(kind, layout, number[chosen], words[chosen].astype(np.int64))
 
-    def _follow(self, course: _Course, sequence: NDArray[np.int64], step: NDArray[np.int64]) -> None:
+    def _series(self, kind: int, layout: "_Layout", number: NDArray[np.int64], words: NDArray[np.int64]) -> None:
+        sequence = words[:, layout.sequence]
+        step = words[:, 0] & 0xFFFF if layout.counts_records else np.ones(len(words), np.int64)
+        key = (number * len(_LAYOUTS) + kind).astype(np.uint64) * _MIX
+        for at, shift in layout.domain:
+            key = (key ^ (words[:, at] >> shift).astype(np.uint64)) * _REMIX
+        if (key == key[0]).all():
+            self._follow(int(key[0]), int(number[0]), sequence, step)
+            return
+        order = np.argsort(key, kind="stable")
+        edges = np.flatnonzero(np.diff(key[order])) + 1
+        for mine in np.split(order, edges):
+            self._follow(int(key[mine[0]]), int(number[mine[0]]), sequence[mine], step[mine])
+
+    def _follow(self, key: int, sender: int, sequence: NDArray[np.int64], step: NDArray[np.int64]) -> None:
+        course = self._courses.get(key)
+        if course is None:
+            if len(self._courses) >= self._most:
+                return
+            course = self._courses[key] = _Course(sender, int(sequence[0]))
         ahead = (sequence - course.following + _HALF) % _TURN - _HALF
         if ahead.min() >= -REORDERED and ahead.max() < LEAP:
             end = max(0, int((ahead + step).max()))
@@ -87,22 +116,3 @@ class Sequences:
             end = max(0, ahead_by + records)
             course.missed += end - records
             course.following = (course.following + end) % _TURN
-
-
-_NETFLOW_5, _NETFLOW_9, _SFLOW_4, _SFLOW_6 = 1, 2, 3, 4
-_INTERNET_4, _INTERNET_6 = 1, 2
-
-
-def _read(words: NDArray[np.int64]) -> tuple[NDArray[np.int64], ...]:
-    """Kind (0: not known), sequence number, how far it moves on, and whose it is, of each datagram."""
-    version, count = words[:, 0] >> 16, words[:, 0] & 0xFFFF
-    sflow = words[:, 0] == 5
-    cases = [version == 5, version == 9, sflow & (words[:, 1] == _INTERNET_4), sflow & (words[:, 1] == _INTERNET_6)]
-    ones = np.ones(len(words), np.int64)
-    agent = words[:, 2] << 31 ^ words[:, 3] << 21 ^ words[:, 4] << 11 ^ words[:, 5] ^ words[:, 6] << 31
-    return (
-        np.select(cases, [ones * _NETFLOW_5, ones * _NETFLOW_9, ones * _SFLOW_4, ones * _SFLOW_6], 0),
-        np.select(cases, [words[:, 4], words[:, 3], words[:, 4], words[:, 7]], 0),
-        np.select(cases, [count, ones, ones, ones], 0),
-        np.select(cases, [words[:, 5] >> 16, words[:, 4], words[:, 2] << 31 ^ words[:, 3], agent], 0),
-    )
