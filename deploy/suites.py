@@ -56,7 +56,8 @@ def main() -> int:
             continue
         print(f"── {suite.name}: {' '.join(Path(part).name for part in suite.command)}", flush=True)
         start = time.monotonic()
-        status = subprocess.run(suite.command, check=False, stdin=subprocess.DEVNULL).returncode
+        sample = () if asked.full or "pytest" not in suite.command else ("-m", "not full")
+        status = subprocess.run((*suite.command, *sample), check=False, stdin=subprocess.DEVNULL).returncode
         results.append((suite.name, "passed" if status == 0 else f"FAILED ({status})", time.monotonic() - start))
     print("\nsuite        result         seconds")
     for name, result, seconds in results:

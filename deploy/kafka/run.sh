@@ -1,7 +1,7 @@
 #!/bin/bash
 # Apache Kafka from its Maven artifacts.
 #   run.sh fetch                        put the class path under $CORDON_KAFKA (default: build/kafka)
-#   run.sh broker SETTINGS CLUSTER_ID   format the storage where that was not done yet, and become the broker
+#   run.sh broker SETTINGS CLUSTER_ID   format the (one) log directory where that was not done yet, and become the broker
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 home=${CORDON_KAFKA:-$here/../../build/kafka}
@@ -17,7 +17,8 @@ fetch)
   touch "$stamp"
   ;;
 broker)
-  "${java[@]}" kafka.tools.StorageTool format --ignore-formatted -t "$3" -c "$2" > /dev/null
+  data=$(sed -n 's/^log\.dirs=//p' "$2")
+  [ -e "$data/meta.properties" ] || "${java[@]}" -XX:TieredStopAtLevel=1 kafka.tools.StorageTool format -t "$3" -c "$2" > /dev/null
   exec "${java[@]}" kafka.Kafka "$2"
   ;;
 *)

@@ -9,8 +9,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -19,6 +21,7 @@ from controller.domain.estate import Source, SourceFormat
 from controller.domain.verdict import Verdict
 from deploy.broker import EmbeddedBroker
 from streams.agents import Combine, Lane, Message
+from streams.broker import Access
 from streams.envelope import pack
 from streams.publish import Publisher
 from streams.shift import inputs_of, scored
@@ -99,11 +102,25 @@ def _by_id(verdicts: Iterable[Verdict]) -> dict[str, tuple[object, ...]]:
     return found
 
 
+class Broker(Protocol):
+    """A broker that runs while it is entered."""
+
+    @property
+    def bootstrap(self) -> str: ...
+    @property
+    def access(self) -> Access: ...
+    def topics(self, plans: Sequence[wire.TopicPlan]) -> Mapping[str, int]: ...
+    def __enter__(self) -> Self: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
 @dataclass(slots=True)
 class Bench:
     """A broker and what runs on it."""
 
-    broker: EmbeddedBroker
+    broker: Broker
     directory: Path
     sources: Mapping[str, int]
     publisher: Publisher
@@ -113,6 +130,7 @@ class Bench:
         """Start a worker that counts."""
         asked = {
             "broker": self.broker.bootstrap,
+            "tempo": asdict(self.broker.access.settings.tempo),
             "topics": TOPICS,
             "name": name,
             "group": group,
@@ -216,9 +234,9 @@ class Bench:
 
 
 @contextmanager
-def bench(directory: Path, *, sources: tuple[str, ...] = TOPICS) -> Iterator[Bench]:
-    """A bench that is cleared in the end."""
-    with EmbeddedBroker(directory) as broker:
+def bench(directory: Path, *, sources: tuple[str, ...] = TOPICS, on: Broker | None = None) -> Iterator[Bench]:
+    """A bench that is cleared in the end; on the embedded broker unless another is given, which it starts and stops."""
+    with on or EmbeddedBroker(directory) as broker:
         topics = broker.topics(wire.topics(sources, partitions=PARTITIONS))
         with Publisher(broker.access, topics) as publisher:
             made = Bench(broker, directory, {name: topics[name] for name in sources}, publisher)

@@ -13,7 +13,7 @@ from controller.domain.estate import Source, SourceFormat
 from streams.__main__ import log, log_to_stderr
 from streams.agents import Combine
 from streams.app import Plan, make_app
-from streams.broker import EMBEDDED, Access, BrokerSettings
+from streams.broker import Access, BrokerSettings, Tempo
 from streams.publish import create_topics
 from streams.shift import Crew, inputs_of
 from streams.state import Positions, Producer
@@ -23,7 +23,7 @@ from tests.streams.fakes import CountingCombiner, CountingScorer
 def main() -> None:
     log_to_stderr()
     asked = json.loads(sys.argv[1])
-    way = Access(BrokerSettings(asked["broker"], tempo=EMBEDDED))
+    way = Access(BrokerSettings(asked["broker"], tempo=Tempo(**asked["tempo"])))
     names = tuple(asked["topics"])
     topics = create_topics(way, wire.topics(names)).partitions
     partitions = topics[wire.ACTIVITY]
