@@ -70,7 +70,7 @@ def lines(plan: Network, place: str) -> Iterator[str]:
         yield from _firewall(plan)
     elif place == "world":
         yield from (f"addr add {WORLD_HOST}/{WORLD.prefixlen} dev eth0", f"route add default via {WORLD_GATEWAY}")
-        yield from (f"addr add {WORLD_HOST6}/64 dev eth0", f"route add default via {GATEWAY6} dev eth0")
+        yield from (f"addr add {WORLD_HOST6}/64 dev eth0 nodad", f"route add default via {GATEWAY6} dev eth0")
     elif place == OOB:
         yield from (f"link add {OOB} type bridge", f"link set {OOB} up", f"link set {NOC_PORT} master {OOB}")
         yield from (f"link set {device.name} master {OOB}" for device in plan.devices)

@@ -23,7 +23,7 @@ def setup(ports: Sequence[SwitchPort], sampling: Sampling) -> Iterator[str]:
     yield f"ovs-vsctl --may-exist add-br {BRIDGE} -- set Bridge {BRIDGE} datapath_type=netdev fail_mode=standalone"
     for port in ports:
         tag = f"tag={port.vlan}" if port.vlan else f"trunks={','.join(map(str, port.trunks))}"
-        apart = " other_config:protected=true" if port.isolated else ""
+        apart = " protected=true" if port.isolated else ""
         yield f"ovs-vsctl add-port {BRIDGE} {port.name} -- set Port {port.name} {tag}{apart}"
     yield exporting(sampling)
 
@@ -38,7 +38,7 @@ def exporting(sampling: Sampling) -> str:
 
 
 STATE = (
-    "ovs-vsctl --columns=name,tag,trunks,other_config list Port | sort; "
+    "ovs-vsctl --columns=name,tag,trunks,protected list Port | sort; "
     f"ovs-ofctl -O OpenFlow13 --names --no-stats dump-flows {BRIDGE}; "
     f"ovs-ofctl -O OpenFlow13 dump-meters {BRIDGE} | tail -n +2; "
     f"ovs-ofctl -O OpenFlow13 dump-ports-desc {BRIDGE} | grep -E 'addr|config'"
