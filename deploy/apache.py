@@ -18,8 +18,8 @@ from typing import Self
 
 from controller.domain.wire import TopicPlan
 from deploy.broker import BrokerDidNotStart
-from deploy.parts import free_port
-from deploy.supervisor import die_with_parent
+from deploy.parts import free_port, listens
+from deploy.supervisor import Part, die_with_parent
 from streams.broker import Access, BrokerSettings, Tempo
 from streams.publish import create_topics
 
@@ -87,6 +87,26 @@ def settings(node: Node, nodes: Sequence[Node], more: Mapping[str, str]) -> dict
     }
 
 
+def command(node: Node, values: Mapping[str, str]) -> tuple[str, ...]:
+    """Write a node's settings, and give the command line that runs it, for whoever keeps the process."""
+    node.directory.mkdir(parents=True, exist_ok=True)
+    file = node.directory / "server.properties"
+    file.write_text("".join(f"{key}={value}\n" for key, value in values.items()))
+    return ("bash", str(SCRIPT), "broker", str(file), CLUSTER_ID)
+
+
+def node(directory: Path, number: int = 1) -> Node:
+    """A node with free ports, whose things lie below a folder."""
+    return Node(number, (directory / f"kafka-{number}").resolve(), free_port(), free_port(), free_port())
+
+
+def part(directory: Path) -> tuple[Part, str]:
+    """A single node for a supervisor, and where it listens for clients."""
+    one = node(directory)
+    line = command(one, settings(one, [one], {}))
+    return Part("broker", line, ready=lambda: listens(one.port), deadline_s=60.0), f"127.0.0.1:{one.port}"
+
+
 @dataclass(slots=True)
 class ApacheKafka:
     """A cluster of this many nodes. Use as a context manager, or call `start` and `stop`."""
@@ -98,15 +118,12 @@ class ApacheKafka:
     _processes: dict[int, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.nodes = tuple(
-            Node(number, (self.directory / f"kafka-{number}").resolve(), free_port(), free_port(), free_port())
-            for number in range(1, self.count + 1)
-        )
+        self.nodes = tuple(node(self.directory, number) for number in range(1, self.count + 1))
 
     @property
     def bootstrap(self) -> str:
         """HOST:PORT of every node, with commas."""
-        return ",".join(f"127.0.0.1:{node.port}" for node in self.nodes)
+        return ",".join(f"127.0.0.1:{one.port}" for one in self.nodes)
 
     @property
     def access(self) -> Access:
@@ -120,23 +137,21 @@ class ApacheKafka:
     def start(self) -> None:
         """Run all nodes and return when each takes requests. Raises BrokerDidNotStart."""
         try:
-            for node in self.nodes:
-                self.launch(node.number)
-            for node in self.nodes:
-                self.await_ready(node.number)
+            for one in self.nodes:
+                self.launch(one.number)
+            for one in self.nodes:
+                self.await_ready(one.number)
         except BaseException:
             self.stop()
             raise
 
     def launch(self, number: int) -> None:
         """Run one node that does not run."""
-        node = self.nodes[number - 1]
-        node.directory.mkdir(parents=True, exist_ok=True)
-        file = node.directory / "server.properties"
-        file.write_text("".join(f"{key}={value}\n" for key, value in settings(node, self.nodes, self.more).items()))
-        with _log(node).open("wb") as out:
+        one = self.nodes[number - 1]
+        line = command(one, settings(one, self.nodes, self.more))
+        with _log(one).open("wb") as out:
             self._processes[number] = subprocess.Popen(
-                ["bash", str(SCRIPT), "broker", str(file), CLUSTER_ID],
+                line,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,

@@ -24,7 +24,7 @@ def demo(
     journal: Annotated[Path | None, typer.Option(help="folder for every line that each device heard")] = None,
     keep: Annotated[bool, typer.Option(help="stay up until Ctrl-C")] = False,
     no_warm_up: Annotated[bool, typer.Option(help="leave out the normal day before: nobody has a baseline")] = False,
-    broker: Annotated[str, typer.Option(help="HOST:PORT of a Kafka of yours; else one is embedded")] = "",
+    broker: Annotated[str, typer.Option(help="`apache`, or HOST:PORT of a Kafka of yours; else one is embedded")] = "",
     broker_file: Annotated[Path | None, typer.Option(help="TOML with TLS and SASL settings")] = None,
     home: Annotated[Path, typer.Option(help="folder for all that the run keeps")] = Path(".cordon"),
 ) -> None:

@@ -4,6 +4,7 @@ The worker does not publish with this; it has its own producer, whose acknowledg
 """
 
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,12 +51,25 @@ def create_topics(access: Access, plans: Sequence[wire.TopicPlan]) -> Topics:
             if refused:
                 words = ", ".join(f"{one['name']}: {one['error_message']}" for one in refused)
                 raise BrokerUnavailable(f"topics were not created: {words}")
-            partitions = {one["name"]: len(one["partitions"]) for one in admin.describe_topics(list(wanted))}
             created = tuple(one["name"] for one in answers if one["error_code"] == 0)
+            partitions = _settled(admin, plans, created)
             present = [plan for plan in plans if plan.name not in created]
             return Topics(partitions, created, tuple(_differences(admin, present, partitions)))
     except KafkaError as error:
         raise BrokerUnavailable(f"{access.settings.bootstrap}: {error!r}") from error
+
+
+def _settled(admin: KafkaAdminClient, plans: Sequence[wire.TopicPlan], created: Sequence[str]) -> Mapping[str, int]:
+    """Partitions by topic, once the broker that we ask has heard of those that the controller has just created."""
+    end = time.monotonic() + BOOTSTRAP_MS / 1000
+    while True:
+        found = {one["name"]: len(one["partitions"]) for one in admin.describe_topics([plan.name for plan in plans])}
+        awaited = [plan.name for plan in plans if plan.name in created and found.get(plan.name, 0) < plan.partitions]
+        if not awaited:
+            return found
+        if time.monotonic() > end:
+            raise BrokerUnavailable(f"topics were created and are not there: {', '.join(awaited)}")
+        time.sleep(0.05)
 
 
 def delete_topics(access: Access, names: Sequence[str]) -> None:

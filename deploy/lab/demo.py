@@ -49,7 +49,7 @@ class Options:
     wait_s: float = 600.0
     approves_itself: bool = False
     with_a_past: bool = True
-    broker: str = ""  # empty: the embedded one
+    broker: str = ""  # HOST:PORT of somebody else's; empty: the embedded one; "apache": one of our own
     broker_file: Path | None = None
     journal: Path | None = None
     home: Path = Path(".cordon")
@@ -95,9 +95,9 @@ class Demo:
         board.stage("starting the devices")
         rig.emulate(self._provider, self._folders, self._supervisor, mode=options.mode)
         board.stage("starting the broker")
-        broker = options.broker or rig.embedded_broker(self._supervisor)
+        broker = self._broker()
         reach = access(broker, file=options.broker_file, environment=os.environ, tempo=EMBEDDED)
-        if options.broker:
+        if broker == options.broker:
             stack.enter_context(rig.guest_topics(reach))
             stack.callback(self._supervisor.stop)  # nobody reads or writes them any more when they are deleted
         else:
@@ -163,6 +163,16 @@ class Demo:
             after=after,
             lines=journal_lines(self._folders.journal),
         )
+
+    def _broker(self) -> str:
+        """Where the broker is, started unless it is somebody else's."""
+        match self._options.broker:
+            case "":
+                return rig.embedded_broker(self._supervisor)
+            case "apache":
+                return rig.apache_broker(self._supervisor, self._folders)
+            case elsewhere:
+                return elsewhere
 
     def _layout(self, broker: str) -> parts.Layout:
         run = self._folders.run

@@ -15,7 +15,7 @@ import asyncssh
 import msgspec
 
 from controller.domain import wire
-from deploy import parts
+from deploy import apache, parts
 from deploy.lab.provider import FLOW_TOPIC, LOG_TOPIC, Provider
 from deploy.lab.sitefile import Listening, policy_text, site
 from deploy.supervisor import DidNotStart, Part, Supervisor, python
@@ -93,6 +93,15 @@ def embedded_broker(supervisor: Supervisor) -> str:
     port = parts.free_port()
     supervisor.start(parts.broker(port))
     return f"127.0.0.1:{port}"
+
+
+def apache_broker(supervisor: Supervisor, folders: Folders) -> str:
+    """Start Apache Kafka, brought by Maven unless it is there; where it listens. Raises DidNotStart."""
+    if why := apache.missing() or apache.fetch():
+        raise DidNotStart(why)
+    part, address = apache.part(folders.run)
+    supervisor.start(part)
+    return address
 
 
 def make_topics(reach: Access) -> tuple[str, ...]:
