@@ -1,3 +1,4 @@
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -5,17 +6,17 @@ import psycopg
 import pytest
 
 from controller.ledger import Ledger
-from tests.controller.ledger_cases import missing_for_postgresql, postgresql_server
+from deploy import postgres
+from deploy.postgres import Postgres
 
 
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator[str]:
     """The URL of a running server, with {name} where a database's name belongs."""
-    missing = missing_for_postgresql()
-    if missing:
+    if missing := postgres.missing():
         pytest.skip(missing)
-    with postgresql_server() as url:
-        yield url
+    with tempfile.TemporaryDirectory(prefix="cordon-pg-") as where, Postgres(Path(where)) as server:
+        yield server.url("{name}")
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

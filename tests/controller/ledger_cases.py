@@ -1,12 +1,5 @@
-"""Decisions to put into ledgers, and a PostgreSQL server of our own where the machine has one."""
+"""Decisions to put into ledgers."""
 
-import os
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from controller.domain.address import Port, mac_of, prefix_of
@@ -69,50 +62,3 @@ def decision(name: str = "d-1", *, host: str = "", device: str = "sw-1", **chang
         "verdict_id": f"verdict-of-{name}",
     }
     return Decision(**(values | changes))
-
-
-def _server_programs() -> Path | None:
-    """The folder with initdb and pg_ctl: on PATH, or where Debian puts it."""
-    found = shutil.which("initdb")
-    places = [Path(found).parent] if found else []
-    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((place for place in places if (place / "initdb").exists() and (place / "pg_ctl").exists()), None)
-
-
-def missing_for_postgresql() -> str:
-    """What this machine lacks to run a PostgreSQL server; empty when it lacks nothing."""
-    if _server_programs() is None:
-        return "PostgreSQL's initdb and pg_ctl are not installed (Debian: apt install postgresql)"
-    if os.geteuid() == 0 and shutil.which("runuser") is None:
-        return "PostgreSQL does not run as root and runuser is not installed"
-    return ""
-
-
-@contextmanager
-def postgresql_server() -> Iterator[str]:
-    """A server on a socket in a folder of its own; gives the URL of a database, less its name."""
-    programs = _server_programs()
-    assert programs is not None
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    with tempfile.TemporaryDirectory(prefix="cordon-pg-") as where:
-        if as_user:
-            shutil.chown(where, user="postgres")
-        data = f"{where}/data"
-
-        def run(*command: str) -> None:
-            subprocess.run(
-                [*as_user, str(programs / command[0]), *command[1:]],
-                check=True,
-                cwd=where,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-
-        run("initdb", "-D", data, "-A", "trust", "-U", "cordon", "--no-sync", "-E", "UTF8")
-        options = f"-k {where} -c listen_addresses= -c fsync=off -c shared_buffers=16MB"
-        run("pg_ctl", "-D", data, "-w", "-l", f"{where}/log", "-o", options, "start")
-        try:
-            yield f"postgresql://cordon@/{{name}}?host={where}"
-        finally:
-            run("pg_ctl", "-D", data, "-w", "-m", "immediate", "stop")
