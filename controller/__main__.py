@@ -144,6 +144,7 @@ class House:
             live=Tools(network, readings),
             rehearsal=Tools(rehearsal, readings if dry else Readings(rehearsal, clock, corroboration, said)),
             fences=rules.fences,
+            estate=estate,
         )
         effects = Effects(clerk, rules.effect)
         digests = Digests(policy=settings.policy_digest)

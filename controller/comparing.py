@@ -13,7 +13,7 @@ from controller.domain.fence import Change, Counters, Effect, Held, SlotState, f
 from controller.domain.rulebook import Corroboration
 from controller.domain.verdict import Rates
 
-ATTRIBUTES = ("vlan", "enabled", "rate_bps", "separation")
+ATTRIBUTES = ("vlan", "enabled", "rate_bps", "isolated", "separation")
 EMPTY = frozenset({"rate_bps", "separation"})
 """Attributes that a slot was asked for although it has none: no limit, nothing that separates."""
 
@@ -79,6 +79,8 @@ def missing(effects: Iterable[Effect], have: SlotState) -> tuple[str, ...]:
             found["vlan"] = None
         if effect.enabled is False and have.enabled is not False:
             found["enabled"] = None
+        if effect.isolated is True and have.isolated is not True:
+            found["isolated"] = None
         if effect.rate_bps is not None and (have.rate_bps is None or have.rate_bps > effect.rate_bps):
             found["rate_bps"] = None
         if effect.entries - have.entries:

@@ -12,7 +12,7 @@ from ipaddress import IPv6Network
 
 from controller.domain.address import Port, Prefix, prefix_of
 from controller.domain.estate import Estate, attachment_prefixes
-from controller.domain.fence import Action, Effect, Entry, Fence, FenceKind, Leg, Slot, SlotKind
+from controller.domain.fence import ISOLATE_PORT, Action, Effect, Entry, Fence, FenceKind, Leg, Slot, SlotKind
 from controller.domain.record import Attachment
 from controller.domain.rulebook import Fences, Rulebook
 from controller.domain.verdict import Evidence, Rates, TrafficClass, Witness
@@ -170,12 +170,20 @@ _PORT_WORDS = {
 
 
 def _quarantine(slot: Slot, estate: Estate, fences: Fences, holds: Holds, *, storage: bool) -> Effect | None:
-    """Quarantine with its companion, a limit that keeps the flood from drowning the trunk; None without a VLAN."""
+    """Quarantine with its companions; None without a VLAN.
+
+    A limit keeps the flood from drowning the trunk, and the port is kept apart from others in quarantine.
+    """
     vlan = estate.devices[slot.device].quarantine_vlan
     if vlan is None:
         return None
-    limited = FenceKind.THROTTLE in holds(slot.device) and not storage
-    return Effect(vlan=vlan, rate_bps=fences.throttle_bps if limited else None)
+    able = holds(slot.device)
+    limited = FenceKind.THROTTLE in able and not storage
+    return Effect(
+        vlan=vlan,
+        rate_bps=fences.throttle_bps if limited else None,
+        isolated=True if ISOLATE_PORT in able else None,
+    )
 
 
 def _places(attachment: Attachment, estate: Estate) -> Iterator[tuple[Slot, ...]]:

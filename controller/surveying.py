@@ -4,9 +4,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from controller.clerk import Clerk, holding
+from controller.companions import lacking
 from controller.comparing import aim, missing
 from controller.domain.decision import State
-from controller.domain.errors import ForeignState
+from controller.domain.errors import ForeignState, Unsupported
+from controller.domain.estate import Estate
 from controller.domain.fence import Change, Effect, FenceKind, Slot, SlotKind, SlotState
 from controller.domain.record import Decision, LegRecord, LegState
 from controller.domain.rulebook import Fences
@@ -40,8 +42,8 @@ class Tools:
 class Surveyor:
     """Looks at slots over live or rehearsal sessions, whichever a decision is for, and plans. Sends nothing."""
 
-    def __init__(self, *, clerk: Clerk, live: Tools, rehearsal: Tools, fences: Fences) -> None:
-        self._clerk, self._fences = clerk, fences
+    def __init__(self, *, clerk: Clerk, live: Tools, rehearsal: Tools, fences: Fences, estate: Estate) -> None:
+        self._clerk, self._fences, self._estate = clerk, fences, estate
         self._tools = {False: live, True: rehearsal}
 
     def tools(self, decision: Decision) -> Tools:
@@ -55,6 +57,8 @@ class Surveyor:
     def slots(self, decision: Decision) -> tuple[Survey, ...]:
         """Look at every slot of a decision and plan it. Raises DeviceError, ForeignState before an edit in the way."""
         slots = tuple(dict.fromkeys(leg.slot for leg in legs_of(decision)))
+        if decision.state is State.APPROVED:
+            self._check_companions(decision)
         surveys = tuple(self.slot(decision, slot, keep=True) for slot in slots)
         for survey in surveys:
             if decision.state is State.APPROVED and (
@@ -63,6 +67,14 @@ class Surveyor:
                 what = ", ".join(gone)
                 raise ForeignState(survey.slot.device, f"{survey.slot.name}: somebody changed {what} on a live fence")
         return surveys
+
+    def _check_companions(self, decision: Decision) -> None:
+        """Look at what a quarantine needs beside its VLAN. Raises Unsupported when it is not there."""
+        for record in decision.fences:
+            for leg in record.fence.legs if record.fence.kind is FenceKind.QUARANTINE else ():
+                sight = self.device(decision, leg.slot).look()
+                if problems := lacking(leg.effect, sight, self._estate):
+                    raise Unsupported(leg.slot.device, f"no quarantine: {'; '.join(problems)}")
 
     def slot(self, decision: Decision, slot: Slot, *, keep: bool) -> Survey:
         """Look at a slot and aim it at all live fences, this decision's among them when it is to `keep`."""

@@ -163,6 +163,7 @@ class Hands:
             live=Tools(network, readings),
             rehearsal=Tools(rehearsal, Readings(rehearsal, clock, counting, said)),
             fences=rules.fences,
+            estate=estate,
         )
         self._lanes = Lanes(self._broke)
         self._reconciler = Reconciler(

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from controller.domain.errors import UnknownSubject
 from controller.domain.estate import Device, Estate
+from controller.domain.fence import ISOLATE_PORT
 from drivers.conversation import Session, SshSession
-from drivers.dialect import Dialect
+from drivers.dialect import Dialect, Holds
 from drivers.driver import NetworkDriver
 from drivers.loading import dialect_of, options_of
 from drivers.rehearsal import Rehearsal
@@ -50,8 +51,13 @@ class Devices:
             return self._drivers[name]
 
     def holds(self, device: str) -> frozenset[str]:
-        """Fence kinds that the device's dialect can hold; filter_class as filter_class:<traffic class>."""
-        return frozenset(self._dialects[self._known(device).platform].cover)
+        """Fence kinds that the device's dialect can hold; filter_class as filter_class:<traffic class>.
+
+        isolate_port is among them where single ports can be kept apart from each other.
+        """
+        dialect = self._dialects[self._known(device).platform]
+        apart = any(row.holds is Holds.ISOLATED for row in dialect.rows)
+        return frozenset(dialect.cover) | ({ISOLATE_PORT} if apart else frozenset())
 
     def close(self) -> None:
         """End every session."""

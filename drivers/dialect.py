@@ -62,6 +62,7 @@ class Holds(StrEnum):
 
     VLAN = "vlan"
     SHUT = "shut"  # present while the port is closed
+    ISOLATED = "isolated"  # present while the port reaches no other that is isolated
     RATE = "rate"
     ENTRIES = "entries"
     GUARD = "guard"  # present while there is an entry or a rate: what both stand on
@@ -203,8 +204,9 @@ class CounterReads:
 class SightReads:
     """What the platform shows of the network around it; reads of one kind are joined on the groups that they share.
 
-    `carries`: port and vlan, `trunks`: port, `learned`: mac, vlan and port, `routes`: source, port and perhaps via.
-    `spelled` has the long form of what the platform abbreviates in interface names.
+    `carries`: port and vlan, `trunks`: port, `learned`: mac, vlan and port, `routes`: source, port and perhaps via,
+    `secluded`: vlan, of VLANs whose ports do not reach each other. `spelled` has the long form of what the platform
+    abbreviates in interface names.
     """
 
     questions: tuple[str, ...]
@@ -212,12 +214,13 @@ class SightReads:
     trunks: tuple[Read, ...] = ()
     learned: tuple[Read, ...] = ()
     routes: tuple[Read, ...] = ()
+    secluded: tuple[Read, ...] = ()
     spelled: dict[str, str] = field(default_factory=dict)
 
     @property
     def reads(self) -> tuple[Read, ...]:
         """All of them."""
-        return (*self.carries, *self.trunks, *self.learned, *self.routes)
+        return (*self.carries, *self.trunks, *self.learned, *self.routes, *self.secluded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,13 @@ from drivers.items import applies, items_of, lets_pass
 from drivers.read import Reading
 from drivers.render import lines, seated
 
-_ROW_OF = {"vlan": Holds.VLAN, "enabled": Holds.SHUT, "rate_bps": Holds.RATE, "separation": Holds.WALL}
+_ROW_OF = {
+    "vlan": Holds.VLAN,
+    "enabled": Holds.SHUT,
+    "rate_bps": Holds.RATE,
+    "isolated": Holds.ISOLATED,
+    "separation": Holds.WALL,
+}
 
 
 def unsupported(dialect: Dialect, kind: SlotKind, want: SlotState, have: SlotState, vlans: frozenset[int]) -> str:

@@ -76,6 +76,8 @@ def items_of(dialect: Dialect, kind: SlotKind, state: SlotState) -> tuple[Item, 
                 found[Item(row.name, (("vlan", int(state.vlan)),))] = None
             case Holds.SHUT if state.enabled is False:
                 found[Item(row.name)] = None
+            case Holds.ISOLATED if state.isolated is True:
+                found[Item(row.name)] = None
             case Holds.RATE if state.rate_bps is not None:
                 found[Item(row.name, (("rate", state.rate_bps),))] = None
             case Holds.GUARD if state.rate_bps is not None or entries:
@@ -134,6 +136,7 @@ def state_of(dialect: Dialect, kind: SlotKind, items: Iterable[Item]) -> SlotSta
     vlan: Vlan | None = None
     rate: int | None = None
     enabled = True if any(row.holds is Holds.SHUT for row in rows.values()) else None
+    isolated = False if any(row.holds is Holds.ISOLATED for row in rows.values()) else None
     candidates: set[Entry] = set()
     for item in held:
         row, values = rows[item.row], dict(item.values)
@@ -142,6 +145,8 @@ def state_of(dialect: Dialect, kind: SlotKind, items: Iterable[Item]) -> SlotSta
                 vlan = Vlan(_number(values["vlan"]))
             case Holds.SHUT:
                 enabled = False
+            case Holds.ISOLATED:
+                isolated = True
             case Holds.RATE:
                 rate = _number(values["rate"])
             case Holds.ENTRIES if not row.frame:
@@ -165,6 +170,7 @@ def state_of(dialect: Dialect, kind: SlotKind, items: Iterable[Item]) -> SlotSta
         rate_bps=rate,
         entries=whole,
         separation=wall,
+        isolated=isolated,
         expires_s=min(left, default=None),
     )
 

@@ -98,7 +98,9 @@ def _faults(dialect: Dialect) -> Iterator[tuple[str, str]]:
 
 
 def _places(dialect: Dialect) -> Iterator[tuple[str, str]]:
-    known = {"vlan", "enabled", "rate_bps", "entries"} | {f"entries.{one}" for one in (*TrafficClass, *Action)}
+    known = {"vlan", "enabled", "rate_bps", "isolated", "entries"} | {
+        f"entries.{one}" for one in (*TrafficClass, *Action)
+    }
     for index, foreign in enumerate(dialect.foreign):
         for place in set(foreign.places) - known:
             yield f"foreign[{index}].places", f"some of {', '.join(sorted(known))}, not {place}"
@@ -213,7 +215,7 @@ def _row(dialect: Dialect, row: Row, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _identity(dialect: Dialect, row: Row, key: str) -> Iterator[tuple[str, str]]:
-    belongs = {Holds.VLAN: {"vlan"}, Holds.SHUT: set(), Holds.RATE: {"rate"}, Holds.GUARD: set()}
+    belongs = {Holds.VLAN: {"vlan"}, Holds.SHUT: set(), Holds.ISOLATED: set(), Holds.RATE: {"rate"}, Holds.GUARD: set()}
     identity = set(dialect.identity_of(row))
     if row.holds in belongs and not identity <= belongs[row.holds]:
         yield f"{key}.set", f"no fields of other attributes: {', '.join(sorted(identity - belongs[row.holds]))}"

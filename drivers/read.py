@@ -142,6 +142,7 @@ def sight(dialect: Dialect, device: str, fields: Mapping[str, str], answers: Ans
             for one in found(reads.routes)
             if (source := _source(one)) is not None
         ),
+        secluded=frozenset(number for one in found(reads.secluded) for number in _numbers(one["vlan"])),
     )
 
 

@@ -112,6 +112,7 @@ class SlotState(Out):
     rate_bps: int | None
     entries: Annotated[list[Entry], BeforeValidator(lambda all_: sorted(all_, key=lambda one: one.sort_key()))]
     separation: Separation | None
+    isolated: bool | None
 
 
 class Change(Out):

@@ -32,6 +32,10 @@ OF_SEGMENTS = frozenset({FenceKind.ISOLATE_SEGMENT, FenceKind.SEPARATE_SEGMENT})
 """Fences around a whole segment: people propose them, and two have to approve."""
 
 
+ISOLATE_PORT = "isolate_port"
+"""What `Network.holds` names beside fence kinds: the device can keep single ports apart from each other."""
+
+
 class SlotKind(StrEnum):
     """What kind of place a slot is."""
 
@@ -91,10 +95,11 @@ class SlotState:
     entries: frozenset[Entry] = frozenset()
     expires_s: int | None = field(default=None, compare=False)
     separation: Separation | None = None
+    isolated: bool | None = None  # the port reaches no other port that is isolated too
 
     def differs(self, other: "SlotState") -> tuple[str, ...]:
         """Names of the attributes in which two states differ, in a fixed order."""
-        names = ("vlan", "enabled", "rate_bps", "entries", "separation")
+        names = ("vlan", "enabled", "rate_bps", "isolated", "entries", "separation")
         return tuple(name for name in names if getattr(self, name) != getattr(other, name))
 
 
@@ -146,6 +151,7 @@ class Effect:
     rate_bps: int | None = None
     entries: frozenset[Entry] = frozenset()
     separation: Separation | None = None
+    isolated: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +181,7 @@ class Fence:
 def fold(native: SlotState, effects: Iterable[Effect]) -> SlotState:
     """What a slot shall hold: native state with every live effect laid over it, whatever their order.
 
-    A closed slot stays closed while one fence wants it closed; of two limits the lower holds; of two VLANs the higher
+    A closed or isolated slot stays so while one fence wants it; of two limits the lower holds; of two VLANs the higher
     number holds, so that the result does not depend on who came first; entries add up; of two separations only what
     both let pass does.
     """
@@ -183,6 +189,8 @@ def fold(native: SlotState, effects: Iterable[Effect]) -> SlotState:
     for effect in effects:
         if effect.enabled is False:
             state = replace(state, enabled=False)
+        if effect.isolated is True:
+            state = replace(state, isolated=True)
         if effect.rate_bps is not None:
             limit = effect.rate_bps if state.rate_bps is None else min(state.rate_bps, effect.rate_bps)
             state = replace(state, rate_bps=limit)

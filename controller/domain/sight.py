@@ -32,3 +32,4 @@ class Sight:
     trunks: frozenset[str] = frozenset()  # interfaces that carry every VLAN
     learned: frozenset[Learned] = frozenset()
     routes: frozenset[Route] = frozenset()
+    secluded: frozenset[int] = frozenset()  # VLANs whose ports do not reach each other

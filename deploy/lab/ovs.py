@@ -19,7 +19,7 @@ from deploy.lab.ovs_vsctl import Vsctl
 from deploy.lab.programs import Coreutils
 from deploy.lab.shell import Call, Machine, Result, Shell, lines_of, refuse
 
-KEPT = ("tag", "trunks", "vlan_mode", "external_ids", "other_config")
+KEPT = ("tag", "trunks", "vlan_mode", "protected", "external_ids", "other_config")
 POLICING = (
     "ingress_policing_rate",
     "ingress_policing_burst",

@@ -1,6 +1,7 @@
 """The datapath of an emulated Open vSwitch bridge: VLANs, learning, policing, counters.
 
-Source: ovs-vswitchd.conf.db(5) (tag, trunks, vlan_mode, ingress_policing_rate), ovs-ofctl(8) (NORMAL, fragments).
+Source: ovs-vswitchd.conf.db(5) (tag, trunks, vlan_mode, protected, ingress_policing_rate); ovs-ofctl(8) (NORMAL,
+fragments).
 """
 
 from collections.abc import Mapping
@@ -237,6 +238,8 @@ class Bridge:
             leaving = [other for other in self._members(inner) if other.number == known[0]]
         else:
             leaving = self._flooded(port, inner, burst.dst_mac)
+        if port.row["protected"]:
+            leaving = [other for other in leaving if not other.row["protected"]]
         return self._send(burst, inner or None, leaving, why)
 
     def _flooded(self, port: Port, vlan: int, target: str) -> list[Port]:

@@ -117,11 +117,15 @@ PORT_EFFECTS = {
     "shut": Effect(enabled=False),
     "all_at_once": Effect(vlan=Vlan(99), rate_bps=8_000_000, entries=entries(V4)),
 }
+APART = {
+    "keep_a_port_apart": Effect(isolated=True),
+    "quarantine_with_its_companions": Effect(vlan=Vlan(99), rate_bps=8_000_000, isolated=True),
+}
 LIMITS = {"limit_two_sources": Effect(entries=entries(V4, V6, action=Action.LIMIT, rate_bps=5_000_000))}
 CASES = [
-    *of("ovs_linux", SlotKind.PORT, **BLOCKS, **FILTERS, **PORT_EFFECTS, **LIMITS),
+    *of("ovs_linux", SlotKind.PORT, **BLOCKS, **FILTERS, **PORT_EFFECTS, **APART, **LIMITS),
     *of("ovs_linux", SlotKind.GUEST, **BLOCKS, cut_a_guest=Effect(enabled=False)),
-    *of("cisco_ios", SlotKind.PORT, **BLOCKS, **PORT_EFFECTS),
+    *of("cisco_ios", SlotKind.PORT, **BLOCKS, **PORT_EFFECTS, **APART),
     *of("juniper_junos", SlotKind.PORT, **BLOCKS, **PORT_EFFECTS),
     *of("linux_nftables", SlotKind.FIREWALL, **BLOCKS, **FILTERS, **SEGMENT),
     *of("linux_nftables", SlotKind.SEGMENT, **SEPARATIONS),

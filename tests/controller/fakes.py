@@ -119,7 +119,7 @@ class FakeDevice:
     def look(self) -> Sight:
         self._alive()
         if self.sight is None:
-            raise Unsupported(self.name, "shows nothing of the network around it")
+            return Sight(self.name, carries=frozenset({("up1", 999)}), secluded=frozenset({999}))
         return self.sight
 
     def close(self) -> None:
@@ -259,7 +259,7 @@ def _edited(state: SlotState, what: str, entries: Mapping[str, Entry]) -> SlotSt
         return replace(state, entries=state.entries | {entries[value]})
     if name == "-entry":
         return replace(state, entries=state.entries - {entries[value]})
-    if name == "enabled":
-        return replace(state, enabled=value == "True")
+    if name in ("enabled", "isolated"):
+        return replace(state, **{name: {"True": True, "False": False}.get(value)})
     number: Any = None if value == "None" else int(value)
     return replace(state, **{name: number})

@@ -98,6 +98,7 @@ class House:
             live=Tools(network, self.readings),
             rehearsal=Tools(asking, Readings(asking, world.clock, corroboration, said)),
             fences=self.rules.fences,
+            estate=self.estate,
         )
         self.effects = Effects(self.clerk, self.rules.effect)
         self.decider = Decider(clerk=self.clerk, around=self.around, holds=network.holds, effects=self.effects)

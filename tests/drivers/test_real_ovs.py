@@ -90,6 +90,32 @@ def limit(source: object, rate: int) -> Effect:
     return Effect(entries=frozenset({Entry(Action.LIMIT, source, rate_bps=rate)}))
 
 
+def test_two_ports_that_are_kept_apart_exchange_no_frames(device: NetworkDriver, shell: LocalShell) -> None:
+    frame = "in_port=veth7,dl_src=02:00:00:00:00:07,dl_dst=02:00:00:00:00:08,dl_type=0x800"
+    trace = f"ovs-appctl fdb/add br0 veth8 100 02:00:00:00:00:08; ovs-appctl ofproto/trace br0 {frame}"
+    assert "Datapath actions: drop" not in shell.run(trace)[1]
+    changes = []
+    for slot in (PORT, Slot("hv", SlotKind.PORT, "veth8")):
+        have = device.observe(slot)
+        changes.append(device.plan(fold(have.state, [Effect(isolated=True)]), have))
+        device.push(changes[-1].apply)
+        assert device.observe(slot).state.isolated is True
+    assert "Datapath actions: drop" in shell.run(trace)[1]
+    for change in changes:
+        device.push(change.undo)
+        assert device.observe(change.slot).state == change.have
+    shell.run("ovs-appctl fdb/flush br0")
+
+
+def test_what_the_bridge_shows_of_the_network_around_it(device: NetworkDriver, shell: LocalShell) -> None:
+    shell.run("ovs-appctl fdb/add br0 veth8 100 02:00:00:00:00:08")
+    seen = device.look()
+    assert seen.carries == {("veth7", 100), ("veth8", 100), ("veth9", 99)}
+    assert seen.trunks == {"br0"}
+    assert {(one.mac, one.vlan, one.interface) for one in seen.learned} >= {("02:00:00:00:00:08", 100, "veth8")}
+    shell.run("ovs-appctl fdb/flush br0")
+
+
 EFFECTS = {
     "block v4": (PORT, drop(V4)),
     "block v6": (PORT, drop(V6)),

@@ -57,6 +57,17 @@ def test_neighbour_in_another_vlan_is_out_of_reach(switch):
     assert passed(switch, to_neighbour).packets == 0
 
 
+def test_two_protected_ports_exchange_nothing_and_reach_the_others(switch):
+    to_neighbour = replace(FLOOD, dst_mac="02:00:00:00:00:09")
+    passed(switch, replace(FLOOD, interface="veth9", src_mac="02:00:00:00:00:09"))
+    say(switch, "ovs-vsctl set port veth7 protected=true")
+    assert passed(switch, to_neighbour).packets == 1000
+    say(switch, "ovs-vsctl set port veth9 protected=true")
+    assert passed(switch, to_neighbour).packets == 0
+    assert passed(switch, FLOOD).packets == 1000
+    assert "port veth7 tag=120 protected=true" in switch.configuration()
+
+
 def test_tagged_frame_is_dropped_on_an_access_port_and_carried_on_a_trunk(switch):
     assert "tagged frame" in passed(switch, replace(FLOOD, vlan=120)).why
     assert passed(switch, replace(FLOOD, interface="uplink", vlan=120)).vlan == 120
