@@ -121,7 +121,7 @@ def run_clock(where: Where) -> None:
     fed = [source for source in settings.estate.site.sources if source.topic not in heard]
     marking = Marking(scoring.tick_ms * 1_000_000, latenesses(fed, usual_ms=scoring.lateness_ms))
     name = f"{socket.gethostname()}-{os.getpid()}"
-    stop = _on_signals()
+    stop = on_signals()
     with Publisher(way, topics) as publisher:
         log.warning("clock: a mark each %d ms on %s", scoring.tick_ms, ", ".join(marking.late_ns))
         beaten = 0
@@ -137,37 +137,6 @@ def run_clock(where: Where) -> None:
                 )
                 publisher.send(wire.HEALTH, wire.heartbeat_json(beat), key=name.encode())
             stop.wait(marking.wait_ns(now) / 1e9)
-
-
-def run_listen(where: Where, *, name: str = "") -> None:
-    """Listen where the site's `[[listeners]]` say, and write frames and clock marks to their topics, until SIGTERM.
-
-    For those topics nobody else may write marks or frames: what comes in here is in order only among itself.
-    """
-    from streams.listen.ears import Beat, Listener
-    from streams.listen.opening import Share, channels, connections, open_datagrams
-    from streams.listen.outlet import Outlet, keep_freed_memory
-    from streams.listen.running import Named, listen
-
-    settings, way = where.settings(), where.access()
-    estate, rules, file = settings.estate, settings.rules.scoring, str(where.site)
-    if not estate.site.listeners:
-        raise ConfigError(file=file, key="listeners", expected="at least one [[listeners]] table")
-    wall_ns = time.time_ns  # noqa: TID251 - the composition root hands the clock in
-    topics = where.topics(settings, way)
-    opened = open_datagrams(estate, partitions=topics, workers=1, file=file)
-    mine = channels(estate, opened, partitions=topics, share=Share(), file=file)
-    lines = connections(estate, mine, wall_ns=wall_ns)
-    for one in estate.site.listeners:
-        ports = ", ".join(map(str, one.ports))
-        log.warning("listen: %s %s port %s to %s", one.carrier.value, one.address, ports, one.topic)
-    stop = _on_signals()
-    keep_freed_memory()
-    outlet = Outlet(way)
-    beat = Beat(rules.tick_ms * 1_000_000, rules.lateness_ms * 1_000_000)
-    listener = Listener(mine, outlet, beat=beat, wall_ns=wall_ns, nap=time.sleep)
-    named = Named(name or f"{socket.gethostname()}-{os.getpid()}", version("cordon"))
-    listen(listener, lines, outlet, named=named, wall_ns=wall_ns, told=stop.is_set)
 
 
 class Marks(StrEnum):
@@ -197,7 +166,7 @@ def send(where: Where, *, file: Path, topic: str, marks: Marks, follow: bool) ->
     if topic not in sources:
         raise ConfigError(file=str(where.site), key="sources.topic", expected=" or ".join(sources), got=repr(topic))
     rules = settings.rules.scoring
-    stop = _on_signals() if follow else threading.Event()
+    stop = on_signals() if follow else threading.Event()
     source = opened(file)
     lines = Lines(source)
     records = count = 0
@@ -220,7 +189,8 @@ def send(where: Where, *, file: Path, topic: str, marks: Marks, follow: bool) ->
         return Sent(records, count, sum(publisher.lost.values()), publisher.why_lost)
 
 
-def _on_signals() -> threading.Event:
+def on_signals() -> threading.Event:
+    """An event that is set when the process is told to end."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -72,12 +72,15 @@ def listen(
     embedded: Embedded = False,
     partitions: Partitions = 4,
     name: Annotated[str, typer.Option("--name", help="of this listener in heartbeats")] = "",
+    workers: Annotated[int, typer.Option("--workers", min=1, help="processes; at most one for each partition")] = 1,
 ) -> None:
     """Hear NetFlow, IPFIX, sFlow and syslog where the site's [[listeners]] say."""
-    from streams.__main__ import Where, run_listen
+    from streams.__main__ import Where
+    from streams.listen.__main__ import run_listen
 
     with _said_plainly():
-        run_listen(Where(site, policy, broker, broker_file, _tempo(embedded=embedded), partitions), name=name)
+        where = Where(site, policy, broker, broker_file, _tempo(embedded=embedded), partitions)
+        run_listen(where, name=name, workers=workers)
 
 
 @app.command()

@@ -82,7 +82,8 @@ class Channel:
     owned: tuple[int, ...]  # those that this process writes
     listed: Listed
     ears: Sequence[Ear]
-    frame_ns: int
+    frame_ns: int  # how long a datagram or a line waits for others
+    late_ns: int  # how long time may wait for a sender that is too loud to be kept up with
     slots: Slots
     inbox: Inbox | None = None  # lines of connections
     strangers: Strangers = field(default_factory=Strangers)
@@ -221,14 +222,6 @@ class Channel:
             self.strangers.refuse_one(name, times)
 
 
-@dataclass(frozen=True, slots=True)
-class Beat:
-    """How often time is told, and how long it may wait for a sender that is too loud to be kept up with."""
-
-    tick_ns: int
-    late_ns: int
-
-
 class Listener:
     """All channels of a process. Call `turn` for ever; it waits where there is nothing to do."""
 
@@ -237,12 +230,12 @@ class Listener:
         channels: Sequence[Channel],
         out: Outlet,
         *,
-        beat: Beat,
+        tick_ns: int,
         wall_ns: Callable[[], int],
         nap: Callable[[float], None],
     ) -> None:
         self.channels = tuple(channels)
-        self._out, self._beat, self._wall, self._nap = out, beat, wall_ns, nap
+        self._out, self._tick, self._wall, self._nap = out, tick_ns, wall_ns, nap
         self._poll = select.epoll()
         self._by_descriptor: dict[int, tuple[Channel, Ear]] = {}
         self._bells: dict[int, Channel] = {}
@@ -277,16 +270,14 @@ class Listener:
             self._nap(NAP_S)  # so that datagrams gather, and a call brings many of them
 
     def _hand_on(self, channel: Channel, now: int, clear_ns: int) -> None:
-        tick = self._beat.tick_ns
-        mark = max(clear_ns, now - self._beat.late_ns) // tick * tick
+        mark = max(clear_ns, now - channel.late_ns) // self._tick * self._tick
         if mark > channel.marked_ns or (channel.since_ns and now - channel.since_ns >= channel.frame_ns):
             channel.flush(now, self._out)
             channel.mark(mark, self._out)
 
     def _wakes_ns(self, now: int) -> int:
         """When something is due, though nothing may come in."""
-        tick = self._beat.tick_ns
-        due = ((now - GUARD_NS) // tick + 1) * tick + GUARD_NS
+        due = ((now - GUARD_NS) // self._tick + 1) * self._tick + GUARD_NS
         waiting = [channel.since_ns + channel.frame_ns for channel in self.channels if channel.since_ns]
         return min([due, *waiting])
 

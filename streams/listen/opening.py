@@ -113,7 +113,13 @@ def _named(error: OSError, listener: Listener, port: int) -> OSError:
 
 
 def channels(
-    estate: Estate, opened: Sequence[Opened], *, partitions: Mapping[str, int], share: Share, file: str
+    estate: Estate,
+    opened: Sequence[Opened],
+    *,
+    partitions: Mapping[str, int],
+    late_ns: Mapping[str, int],
+    share: Share,
+    file: str,
 ) -> tuple[Channel, ...]:
     """The channels of one process, a topic each; lines of connections come to the first process."""
     found = []
@@ -128,6 +134,7 @@ def channels(
                 owned=tuple(range(share.worker, partitions[topic], share.workers)),
                 listed=senders(estate, topic, file=file),
                 ears=tuple(Ear(one.socket, one.place, one.rate) for one in mine),
+                late_ns=late_ns[topic],
                 frame_ns=min(one.frame_ms for one in tables) * 1_000_000,
                 slots=Slots(SLOTS if mine else 1),
                 inbox=Inbox() if connected else None,

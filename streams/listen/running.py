@@ -29,22 +29,17 @@ def listen(
     wall_ns: Callable[[], int],
     told: Callable[[], bool],
 ) -> None:
-    """Listen until `told` to stop; then hand on what was taken and wait until it has arrived.
-
-    Raises RuntimeError when the connections' thread has ended: a process that hears half is better started anew.
-    """
+    """Listen until `told` to stop, or a thread of connections ends; then hand on what was taken and see it arrive."""
     for one in connections:
         one.start()
     beaten = 0
-    while not told():
+    while not told() and all(one.alive for one in connections):
         listener.turn()
         now = wall_ns()
         if now - beaten >= SECOND_NS:
             beaten = now
             beat = heartbeat(listener.channels, named, now, lost=notes_of_losses(outlet))
             outlet.send(wire.HEALTH, wire.heartbeat_json(beat), key=named.instance.encode())
-            if not all(one.alive for one in connections):
-                raise RuntimeError("the thread of the connections has ended")
     for one in connections:
         one.stop()
     listener.finish()

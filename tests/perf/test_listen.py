@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from controller.domain.address import packed
-from streams.listen.ears import Beat, Channel, Ear, Listener
+from streams.listen.ears import Channel, Ear, Listener
 from streams.listen.senders import Listed
 from streams.listen.slots import Slots
 from streams.listen.steering import Place, drops, open_group, places
@@ -93,8 +93,8 @@ def into_frames(size: int) -> tuple[float, int]:
     """Microseconds of CPU a datagram costs from the wire into a frame, and how many the kernel dropped."""
     group, dealt, port = opened()
     ears = [Ear(one, place, 10**9) for one, place in zip(group, dealt, strict=True)]
-    channel = Channel("flows", 4, (0, 1, 2, 3), Listed(addresses()), ears, 50_000_000, Slots(1024))
-    listener = Listener([channel], Away(), beat=Beat(250_000_000, 300_000_000), wall_ns=WALL, nap=time.sleep)
+    channel = Channel("flows", 4, (0, 1, 2, 3), Listed(addresses()), ears, 50_000_000, 300_000_000, Slots(1024))
+    listener = Listener([channel], Away(), tick_ns=250_000_000, wall_ns=WALL, nap=time.sleep)
     with traffic(port, size) as flows:
         start = time.process_time()
         while flows():

@@ -10,7 +10,7 @@ import pytest
 from controller.domain import wire
 from controller.domain.address import packed
 from streams.decode.datagrams import Datagrams, unframed
-from streams.listen.ears import BATCH, Beat, Channel, Ear, Listener, facts
+from streams.listen.ears import BATCH, Channel, Ear, Listener, facts
 from streams.listen.inbox import Inbox, Lines
 from streams.listen.running import Named, heartbeat
 from streams.listen.senders import Listed
@@ -99,9 +99,9 @@ def house(*, rate: int = 10**9, slots: int = 1024, buffer: int = 1 << 20, inbox:
     group = open_group(IPv4Address("127.0.0.1"), 0, listed=listed, dealt=dealt, buffer_bytes=buffer)
     ears = [Ear(one, place, rate) for one, place in zip(group, dealt, strict=True)]
     port = int(group[0].getsockname()[1])
-    channel = Channel("flows", 2, (0, 1), Listed(listed), ears, 20_000_000, Slots(slots), inbox)
+    channel = Channel("flows", 2, (0, 1), Listed(listed), ears, 20_000_000, LATE, Slots(slots), inbox)
     clock, out = [4_000_000_000 * SECOND + 1], Kept()  # after every stamp that the kernel gives, which tells of today
-    listener = Listener([channel], out, beat=Beat(TICK, LATE), wall_ns=lambda: clock[0], nap=lambda _: None)
+    listener = Listener([channel], out, tick_ns=TICK, wall_ns=lambda: clock[0], nap=lambda _: None)
     return House(channel, listener, out, port, clock)
 
 
