@@ -41,6 +41,7 @@ SUITES = (
     Suite("contract", _pytest("tests/contract")),
     Suite("replays", _pytest("tests/replays")),
     Suite("integration", _pytest("tests/integration")),
+    Suite("network", _pytest("tests/network")),
 )
 
 

@@ -7,9 +7,9 @@
                    fw1 ═══════ its inner leg ═══════════╝
 
 Hosts hold their addresses alone (/32 and /128) and reach everybody else through their gateway, as hosters wire it.
-Edge ports are isolated from each other, so that quarantined hosts are too. The quarantine VLAN is on no trunk: each
-switch has a thin cable of its own for it to core1, where nothing but the forensics host hangs in it. That host holds
-the gateways' addresses there, so that a quarantined host can answer it.
+The quarantine VLAN is on no trunk: each switch has a thin cable of its own for it to core1, whose two ends there do not
+hear each other, and nothing else but the forensics host hangs in it. That host holds the gateways' addresses and MAC
+there, so that a quarantined host can answer it. Who quarantines ports of one switch keeps them apart from each other.
 
 Addresses come from ranges that documents and benchmarks may use (RFC 2544, 3849, 5737).
 """
@@ -224,9 +224,7 @@ def _ports(machines: list[Machine], segments: dict[str, Segment]) -> Iterator[Sw
 
     def port(switch: str, name: str, peer: tuple[str, str], role: PortRole, vlan: int = 0) -> SwitchPort:
         trunks = () if vlan else carried
-        edge = role is PortRole.EDGE
-        isolated = edge and switch != "core1"
-        return SwitchPort(switch, name, next(numbers[switch]), peer, role, vlan, trunks, isolated, name == HYPERVISOR)
+        return SwitchPort(switch, name, next(numbers[switch]), peer, role, vlan, trunks, shared=name == HYPERVISOR)
 
     for switch in ("sw1", "sw2"):
         yield port(switch, "core1", ("core1", switch), PortRole.TRUNK)

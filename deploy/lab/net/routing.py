@@ -7,6 +7,7 @@ from deploy.lab.net.plan import (
     FIREWALL_OUTSIDE,
     FIREWALL_OUTSIDE6,
     GATEWAY6,
+    GATEWAY_MAC,
     HYPERVISOR,
     MANAGEMENT,
     OURS,
@@ -87,8 +88,10 @@ def _host(plan: Network, machine: Machine) -> Iterator[str]:
         yield from (f"route add {segment.gateway} dev eth0", f"route add default via {segment.gateway}")
         yield f"route add default via {GATEWAY6} dev eth0"
         return
-    yield from (f"addr add {one.gateway}/32 dev eth0" for one in plan.segments if one.name != segment.name)
-    yield f"addr add {GATEWAY6}/64 dev eth0 nodad"
+    # Whoever comes into quarantine goes on sending to the gateway's MAC for as long as he remembers it.
+    yield from (f"link add gateway link eth0 address {GATEWAY_MAC} type macvlan mode bridge", "link set gateway up")
+    yield from (f"addr add {one.gateway}/32 dev gateway" for one in plan.segments if one.name != segment.name)
+    yield f"addr add {GATEWAY6}/64 dev gateway nodad"
     for block in OURS:
         yield f"route add {block} dev eth0 src {machine.ipv4 if block.version == 4 else machine.ipv6}"
 
@@ -131,3 +134,6 @@ RULES = (
     "}",
 )
 """What the provider's firewall holds before anybody floods: it tracks connections, as firewalls do."""
+
+FIREWALL_STATE = "nft --stateless list ruleset"
+"""Asks for everything that Cordon could have changed on a firewall."""
