@@ -72,6 +72,14 @@ def test_an_exporter_is_silent_when_nobody_alive_hears_it() -> None:
     assert shown.exporters[0].facts == {"fragments_visible": 1}
 
 
+def test_what_a_listener_knows_of_an_exporter_is_shown_beside_what_workers_know_and_hides_no_silence() -> None:
+    worker = beat("streams", exporters={"192.0.2.1": {"last_ns": 5, "records": 10}}, silent=("192.0.2.1",))
+    ears = beat("listen", exporters={"192.0.2.1": {"last_ns": 9, "dropped": 3, "missed": 4}})
+    [shown] = picture(worker, ears).exporters
+    assert (shown.silent, shown.last_ns, shown.records) == (True, 9, 10)
+    assert shown.facts == {"dropped": 3, "missed": 4}
+
+
 def test_records_are_accounted_for_over_all_workers() -> None:
     whole = picture(beat("streams", "1", sources={"f": COUNTS}), beat("streams", "2", sources={"f": COUNTS}))
     (source,) = whole.sources
