@@ -19,7 +19,10 @@ WORLD_PLACE = "world"
 class Up(Protocol):
     """A lab that is up, ours or somebody else's."""
 
-    plan: Network
+    @property
+    def plan(self) -> Network:
+        """What it was built from."""
+        ...
 
     def namespace(self, place: str) -> str:
         """The name of a place's namespace."""

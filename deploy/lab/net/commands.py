@@ -41,7 +41,7 @@ def up(
             errors.seek(0)
             _refuse(errors.read().strip())
     print(f"the lab is up; its files are in {folder}")
-    print(f"cordon up {folder}/site.toml {folder}/policy.toml --known-hosts {folder}/known_hosts")
+    print(f"cordon up --site {folder}/site.toml --policy {folder}/policy.toml --known-hosts {folder}/known_hosts")
 
 
 @app.command()
@@ -89,6 +89,34 @@ def status(*, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
         print(f"  {device['name']:<10} {device['platform']:<15} {device['address']:<15} {device['answers']}")
     for host in seen["machines"]:
         print(f"  {host['name']:<10} {host['ipv4']:<15} {host['port']:<15} VLAN {host['vlan']}")
+
+
+@app.command()
+def attack(
+    name: Annotated[str, typer.Argument(help="which flood; `cordon lab attack list` names them", metavar="NAME|list")],
+    *,
+    origin: Annotated[str, typer.Option("--from", help="machine that floods, if not the usual one")] = "",
+    pps: Annotated[float, typer.Option(min=0.0, help="packets a second; 0: the flood's own rate")] = 0.0,
+    seconds: Annotated[float, typer.Option(min=0.1, max=600.0, help="how long at most; Ctrl-C ends it earlier")] = 20.0,
+) -> None:
+    """Let one machine flood the lab, and say what arrived where and what neighbours lost."""
+    from deploy.lab.net.floods import about
+    from deploy.lab.net.looking import attached
+    from deploy.lab.net.namespaces import LabError
+    from deploy.lab.net.story import story
+
+    if name == "list":
+        for one, told in about().items():
+            print(f"  {one:<12} {told}")
+        return
+    try:
+        lab = attached()
+        if name not in about() or (origin and origin not in lab.plan.by_name):
+            _refuse(f"no such flood or machine: {name} {origin}".rstrip())
+        for line in story(lab, name, origin=origin, pps=pps, seconds=seconds):
+            print(line, flush=True)
+    except LabError as error:
+        _refuse(str(error))
 
 
 def _refuse(why: str) -> NoReturn:
