@@ -90,6 +90,8 @@ class Answers:
             surveys = self._surveyor.slots(replace(draft, simulated=True))
         except DeviceError as error:
             return "\n".join([*lines, f"not planned: {error}"])
+        finally:
+            self._surveyor.scribe.write(draft.id)
         for survey in surveys:
             lines += [f"{survey.slot}:", *(f"  {line}" for line in survey.change.apply or ("already so",))]
         return "\n".join(lines)

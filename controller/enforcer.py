@@ -157,6 +157,10 @@ class Enforcer:
         interrupted = replace(decision, facts={**decision.facts, "interrupted": "yes"})
         return self._take_back(interrupted, why="interrupted before all of it was verified")
 
+    def write_down(self, decision_id: str) -> None:
+        """Keep what was said to devices in the work on a decision that is done now. Raises LedgerUnavailable."""
+        self._surveyor.scribe.write(decision_id)
+
     def _resume_release(self, decision: Decision) -> Decision:
         """Try a release again that lost sight of its device, once the device answers."""
         if self._tenant_moved(decision):

@@ -13,7 +13,7 @@ from sqlmodel import Session, col
 from controller.domain.decision import By, Move, State, after, seal
 from controller.domain.errors import StaleDecision, UnknownSubject
 from controller.domain.fence import Slot, SlotState
-from controller.domain.record import Decision, LegRecord, Proof, Request, with_leg
+from controller.domain.record import Decision, LegRecord, Proof, Request, Spoken, with_leg
 from controller.domain.verdict import Verdict
 from controller.domain.wire import DeadLetter, Heartbeat
 from controller.ledger_codec import from_text, to_text
@@ -32,6 +32,7 @@ from controller.ledger_tables import (
     RequestRow,
     SwitchRow,
     SymptomRow,
+    TranscriptRow,
 )
 
 LINKED_WITHIN = 14 * DAY
@@ -229,6 +230,13 @@ class Ledger:
                 raise UnknownSubject(f"no request has the id {request_id[:80]!r}")
             if not row.answered_ns:
                 row.answer, row.answered_ns, row.decision_id = plain(answer, 100_000), at_ns, plain(decision_id)
+
+    def transcribe(self, decision_id: str, spoken: Sequence[Spoken]) -> None:
+        """Keep what was said to devices for a decision, in order."""
+        with self.database.writing() as session:
+            session.add_all(
+                TranscriptRow(decision_id=decision_id, at_ns=one.at_ns, document=to_text(one)) for one in spoken
+            )
 
     def prove(self, device: str, *, reached: bool, text: str, at_ns: int) -> None:
         """Keep what became of an attempt to log in to a device; the last success stays beside a later failure."""

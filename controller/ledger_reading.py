@@ -12,7 +12,7 @@ from sqlalchemy import Select, func, select
 from sqlmodel import Session, col
 
 from controller.domain.decision import GENESIS, Move, first_break
-from controller.domain.record import Decision, Request
+from controller.domain.record import Decision, Request, Spoken
 from controller.domain.verdict import Evidence, Level, Verdict
 from controller.domain.wire import DeadLetter, Heartbeat, heartbeat_from, verdict_from
 from controller.ledger_codec import from_text
@@ -32,6 +32,7 @@ from controller.ledger_tables import (
     PageRow,
     RequestRow,
     SwitchRow,
+    TranscriptRow,
 )
 
 Row = TypeVar("Row")
@@ -235,6 +236,14 @@ class Reading:
         with self._database.reading() as session:
             rows = session.scalars(select(DeadCountRow).order_by(col(DeadCountRow.records).desc()))
             return {row.reason: (row.letters, row.records) for row in rows}
+
+    def transcripts(self, decision_id: str) -> tuple[Spoken, ...]:
+        """What was said to devices for a decision, in the order in which it was written down."""
+        found = select(TranscriptRow).where(col(TranscriptRow.decision_id) == plain(decision_id))
+        with self._database.reading() as session:
+            return tuple(
+                from_text(row.document, Spoken) for row in session.scalars(found.order_by(col(TranscriptRow.id)))
+            )
 
     def requests(
         self, *, kinds: Sequence[str] = (), answered: bool | None = None, limit: int = 50, offset: int = 0

@@ -234,6 +234,17 @@ class RequestRow(Table, table=True):
     decision_id: str = ""
 
 
+class TranscriptRow(Table, table=True):
+    """One conversation with a device, for one decision."""
+
+    __tablename__ = "transcripts"
+
+    id: int | None = Field(default=None, primary_key=True)
+    decision_id: str = Field(index=True)
+    at_ns: int = _number()
+    document: str = _long()
+
+
 class ProofRow(Table, table=True):
     """The last attempt to log in to a device, and when one last succeeded."""
 

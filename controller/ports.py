@@ -5,7 +5,7 @@ from typing import Protocol
 
 from controller.domain.decision import By, Move
 from controller.domain.fence import Change, Counters, Held, Slot, SlotState, Transcript
-from controller.domain.record import Decision, LegRecord, Proof, Request
+from controller.domain.record import Decision, LegRecord, Proof, Request, Spoken
 from controller.domain.sight import Sight
 from controller.domain.verdict import Verdict
 from controller.domain.wire import DeadLetter, DecisionNote, Heartbeat
@@ -191,6 +191,10 @@ class Ledger(Protocol):
 
     def answer(self, request_id: str, answer: str, *, at_ns: int, decision_id: str = "") -> None:
         """Answer a request; `decision_id` names the decision that it is about, if any."""
+        ...
+
+    def transcribe(self, decision_id: str, spoken: Sequence[Spoken]) -> None:
+        """Keep what was said to devices for a decision, in order."""
         ...
 
     def prove(self, device: str, *, reached: bool, text: str, at_ns: int) -> None:

@@ -117,7 +117,14 @@ class Reconciler:
     def _submit(self, decision: Decision, work: Callable[[str], object]) -> None:
         if self._resting.get(decision.id, 0.0) > self._clerk.clock.monotonic():
             return
-        self._lanes.submit(decision.id, devices_of(decision), lambda: work(decision.id), urgency=decision.score)
+
+        def job() -> None:
+            try:
+                work(decision.id)
+            finally:
+                self._enforcer.write_down(decision.id)
+
+        self._lanes.submit(decision.id, devices_of(decision), job, urgency=decision.score)
 
     def _look_after(self, decision_id: str) -> None:
         try:

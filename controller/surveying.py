@@ -14,6 +14,7 @@ from controller.domain.record import Decision, LegRecord, LegState
 from controller.domain.rulebook import Fences
 from controller.ports import Network, NetworkDevice
 from controller.readings import Readings
+from controller.scribing import Overheard, Scribe
 
 PLACED = frozenset({LegState.RECORDED, LegState.VERIFIED, LegState.UNKNOWN})
 """Legs of which a device may hold something."""
@@ -45,14 +46,16 @@ class Surveyor:
     def __init__(self, *, clerk: Clerk, live: Tools, rehearsal: Tools, fences: Fences, estate: Estate) -> None:
         self._clerk, self._fences, self._estate = clerk, fences, estate
         self._tools = {False: live, True: rehearsal}
+        self.scribe = Scribe(clerk)
 
     def tools(self, decision: Decision) -> Tools:
         """The devices and counters that a decision is carried out with."""
         return self._tools[decision.simulated]
 
     def device(self, decision: Decision, slot: Slot) -> NetworkDevice:
-        """The device of a slot, over the decision's kind of session."""
-        return self._tools[decision.simulated].network.device(slot.device)
+        """The device of a slot, over the decision's kind of session; the scribe hears what is said."""
+        device = self._tools[decision.simulated].network.device(slot.device)
+        return Overheard(device, slot, scribe=self.scribe, decision_id=decision.id)
 
     def slots(self, decision: Decision) -> tuple[Survey, ...]:
         """Look at every slot of a decision and plan it. Raises DeviceError, ForeignState before an edit in the way."""

@@ -76,8 +76,9 @@ def bundle(room: InRoom, caller: Viewer, decision_id: DecisionId, _query: No) ->
 def bundle_zip(room: InRoom, caller: Viewer, decision_id: DecisionId, _query: No) -> Response:
     """The same in parts, with the chain of moves from the decision's first to its last; `cordon verify` proves it.
 
-    Besides `decision`, `evidence`, `moves` and `timeline`: `chain` has the links of all moves in between, `digests`
-    what was in force (policy, scorer, dialects), and `manifest` the SHA-256 of every part.
+    Besides `decision`, `evidence`, `moves`, `transcripts` (what was said to devices) and `timeline`: `chain` has the
+    links of all moves in between, `digests` what was in force (policy, scorer, dialects), and `manifest` the SHA-256 of
+    every part.
     """
     decision = room.ledger.decision(decision_id)
     parts = _parts(room, decision)
@@ -134,6 +135,7 @@ def _parts(room: Room, decision: Decision) -> dict[str, Any]:
         "decision": to_document(decision),
         "evidence": [to_document(one) for one in room.reading.evidence(decision.id)],
         "moves": [to_document(one) for one in room.ledger.moves(decision.id)],
+        "transcripts": [to_document(one) for one in room.reading.transcripts(decision.id)],
         "timeline": [one.model_dump() for one in _detail(room, decision).timeline],
         "chain": {"whole": chain.whole, "moves": chain.moves, "head": chain.head, "broken_at": chain.broken_at},
     }

@@ -133,6 +133,16 @@ def with_leg(decision: Decision, slot: Slot, leg: LegRecord) -> Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class Spoken:
+    """One conversation with a device about a slot: what was sent, what it answered. `at_ns` is wall clock."""
+
+    slot: Slot
+    what: str  # observe, push or confirm
+    at_ns: int
+    exchanges: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Proof:
     """The last attempt to log in to a device and read from it, and when one last succeeded. Wall clock ns; 0: never."""
 

@@ -49,7 +49,8 @@ def tampered(content: bytes, change: Callable[[dict[str, Any]], object], *, cove
 def test_a_bundle_has_every_part_and_is_whole(content: bytes) -> None:
     found = parts(content)
     assert set(found) == {
-        f"{name}.json" for name in ("decision", "evidence", "moves", "timeline", "chain", "digests", "manifest")
+        f"{name}.json"
+        for name in ("decision", "evidence", "moves", "transcripts", "timeline", "chain", "digests", "manifest")
     }
     assert [one["by"] for one in found["moves.json"]] == ["propose", *ENFORCED]
     assert len(found["chain.json"]) > len(found["moves.json"])

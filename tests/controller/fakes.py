@@ -102,7 +102,8 @@ class FakeDevice:
                 raise CommandRefused(self.name, line=line, answer="% Invalid input")
             if not self.lies:
                 self._do(line)
-        return Transcript(self.name, (), pending_confirm_s=confirm_within_s if self.timer and lines else 0)
+        said = tuple((line, "") for line in lines)
+        return Transcript(self.name, said, pending_confirm_s=confirm_within_s if self.timer and lines else 0)
 
     def confirm(self) -> Transcript:
         self.journal.append("confirm")

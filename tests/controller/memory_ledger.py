@@ -6,7 +6,7 @@ from dataclasses import replace
 from controller.domain.decision import ENDED, GENESIS, By, Move, State, after, seal
 from controller.domain.errors import StaleDecision, UnknownSubject
 from controller.domain.fence import Slot, SlotState
-from controller.domain.record import Decision, LegRecord, Proof, Request, with_leg
+from controller.domain.record import Decision, LegRecord, Proof, Request, Spoken, with_leg
 from controller.domain.verdict import Verdict
 from controller.domain.wire import DeadLetter, Heartbeat
 
@@ -108,6 +108,9 @@ class MemoryLedger:
 
     def answer(self, request_id: str, answer: str, *, at_ns: int, decision_id: str = "") -> None:
         raise NotImplementedError
+
+    def transcribe(self, decision_id: str, spoken: Sequence[Spoken]) -> None:
+        return
 
     def prove(self, device: str, *, reached: bool, text: str, at_ns: int) -> None:
         raise NotImplementedError
