@@ -148,7 +148,7 @@ class Channel:
         if not heard.all():
             self.strangers.refuse(senders[~heard])
         self._count(number[heard], lengths[heard], stamps[heard])
-        self.sequences.hear(number, slots.head(HEAD), lengths)
+        self.sequences.hear(number, slots.head(HEAD), lengths, slots.one)
         addresses = self.listed.addresses
         self._send(bundles(slots, number, stamps, addresses=addresses, partition=self.home), out)
         slots.clear()

@@ -122,6 +122,11 @@ class Slots:
         """The first octets of each datagram (n × octets); beyond its length they mean nothing."""
         return self._octets.reshape(self.count, STRIDE)[: self.used, :octets]
 
+    def one(self, index: int) -> memoryview:
+        """A datagram's octets; valid until `clear`."""
+        start = index * STRIDE
+        return self._view[start : start + int(self._headers["length"][index])]
+
     def joined(self, chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[memoryview]:
         """The chosen datagrams' octets, in that order; valid until `clear`. `lengths` are those of the chosen."""
         starts = chosen * STRIDE

@@ -22,13 +22,28 @@ def sflow(sequence: int, agent: bytes = bytes(4), sub: int = 0) -> bytes:
     return struct.pack(">II", 5, 1 if len(agent) == 4 else 2) + agent + struct.pack(">III", sub, sequence, 1) + bytes(8)
 
 
+def piece(number: int, body: bytes) -> bytes:
+    return struct.pack(">HH", number, 4 + len(body)) + body
+
+
+def template(number: int, *fields: tuple[int, int]) -> bytes:
+    body = b"".join(struct.pack(">HH", *one) + bytes(4 * (one[0] >> 15)) for one in fields)
+    return piece(2, struct.pack(">HH", number, len(fields)) + body)
+
+
+def ipfix(sequence: int, *pieces: bytes, domain: int = 0) -> bytes:
+    body = b"".join(pieces)
+    return struct.pack(">HHIII", 10, 16 + len(body), 0, sequence, domain) + body
+
+
 def hear(sequences: Sequences, *said: tuple[int, bytes]) -> None:
     head = np.zeros((len(said), HEAD), np.uint8)
     for at, (_, datagram) in enumerate(said):
         piece = datagram[:HEAD]
         head[at, : len(piece)] = np.frombuffer(piece, np.uint8)
     lengths = np.array([len(datagram) for _, datagram in said], np.int64)
-    sequences.hear(np.array([number for number, _ in said], np.int64), head, lengths)
+    numbers = np.array([number for number, _ in said], np.int64)
+    sequences.hear(numbers, head, lengths, lambda at: memoryview(said[at][1]))
 
 
 def missed(*said: tuple[int, bytes], senders: int = 2) -> list[int]:
@@ -55,6 +70,48 @@ def test_series_of_a_sender_are_told_apart_by_engine_source_agent_and_sub_agent(
     )  # fmt: skip
     mixed = [(0, one(number)) for number in range(5) for one in series]
     assert missed(*mixed) == [0, 0]
+
+
+def test_ipfix_counts_data_records_of_all_templates_once_their_lengths_are_known() -> None:
+    fixed = template(256, (8, 4), (12, 4), (0x8001, 2))
+    options = piece(3, struct.pack(">HHH4H", 257, 2, 1, 149, 4, 34, 4))
+    said = [
+        ipfix(0, piece(256, bytes(30))),  # before its template: not to be known how many
+        ipfix(3, fixed, options),
+        ipfix(3, piece(256, bytes(30) + bytes(2)), piece(257, bytes(16))),  # 3 and padding, and 2
+        ipfix(8, piece(256, bytes(10))),
+        ipfix(29, piece(257, bytes(8))),  # 20 were missed
+    ]
+    assert missed(*((0, one) for one in said)) == [20, 0]
+
+
+def test_ipfix_of_unknown_length_is_not_judged_and_neither_is_the_step_behind_it() -> None:
+    said = [
+        ipfix(0, template(256, (82, 0xFFFF), (8, 4)), template(257, (8, 4))),
+        ipfix(0, piece(256, bytes(50))),
+        ipfix(7, piece(257, bytes(4))),
+        ipfix(9, piece(257, bytes(4))),
+    ]
+    assert missed(*((0, one) for one in said)) == [1, 0]
+
+
+def test_a_template_that_is_changed_or_withdrawn_counts_as_it_is_now() -> None:
+    said = [
+        ipfix(0, template(256, (8, 4)), piece(256, bytes(40))),
+        ipfix(10, template(256, (8, 4), (12, 4)), piece(256, bytes(40))),
+        ipfix(15, piece(2, struct.pack(">HH", 256, 0)), piece(256, bytes(40))),
+        ipfix(99, template(256, (8, 4)), piece(256, bytes(4))),
+        ipfix(101, piece(256, bytes(4))),
+    ]
+    assert missed(*((0, one) for one in said)) == [1, 0]
+
+
+@given(st.lists(st.binary(max_size=80), max_size=10))
+@settings(deadline=None, derandomize=True)
+def test_no_octets_whatsoever_break_it(bodies: list[bytes]) -> None:
+    heads = (struct.pack(">H", 10), struct.pack(">H", 9), struct.pack(">I", 5), struct.pack(">H", 5), b"")
+    missed(*((0, head + body) for body in bodies for head in heads))
+    missed(*((0, ipfix(1, piece(number, body))) for body in bodies for number in (2, 3, 256)))
 
 
 def test_two_senders_with_the_same_numbers_are_two() -> None:
