@@ -145,7 +145,12 @@ class KafkaAnnouncer:
     def __init__(self, access: Access) -> None:
         try:
             self._producer = KafkaProducer(
-                **access.client(), bootstrap_timeout_ms=BOOTSTRAP_MS, acks=1, linger_ms=0, max_block_ms=1_000
+                **access.client(),
+                bootstrap_timeout_ms=BOOTSTRAP_MS,
+                acks=1,
+                linger_ms=0,
+                max_block_ms=1_000,
+                reconnect_backoff_max_ms=1_000,
             )
         except KafkaError as error:
             raise BrokerUnavailable(f"{access.broker.bootstrap}: {error!r}") from error
@@ -159,8 +164,11 @@ class KafkaAnnouncer:
             self.lost += 1
 
     def close(self) -> None:
-        """Send what is on its way, for a second, and hang up."""
-        self._producer.close(timeout=1)
+        """Send what is on its way, for a second, and hang up; what the broker did not take by then is lost."""
+        try:
+            self._producer.close(timeout=1)
+        except KafkaError:
+            self.lost += 1
 
 
 def _take(

@@ -17,7 +17,7 @@ USER = "postgres"
 def programs() -> Path | None:
     """The folder with initdb and pg_ctl: on PATH, or where Debian puts it."""
     found = shutil.which("initdb")
-    places = [Path(found).parent] if found else []
+    places = [Path(found).resolve().parent] if found else []
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     return next((place for place in places if (place / "initdb").exists() and (place / "pg_ctl").exists()), None)
 

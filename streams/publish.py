@@ -138,6 +138,7 @@ class Publisher:
                 enable_idempotence=True,
                 max_request_size=1_048_576,
                 batch_size=256 * 1024,
+                reconnect_backoff_max_ms=1_000,
                 max_block_ms=int(max(patience_s, 1.0) * 1000),
             )
         except KafkaError as error:

@@ -2,24 +2,15 @@
 
 import gc
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from controller.domain import wire
-from tests.integration.apache import apache_kafka
+from tests.integration.apache import SOCKETS_MAY_BE_LEFT, apache_kafka
 from tests.integration.bench import PARTITIONS, SECOND, bench, publish_slowly, story, undisturbed
 
-pytestmark = pytest.mark.filterwarnings(  # kafka-python leaves sockets open that could not connect
-    "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning"
-)
-
-
-@pytest.fixture(autouse=True)
-def _sockets_left_here_are_closed_here() -> Iterator[None]:
-    yield
-    gc.collect()
+pytestmark = SOCKETS_MAY_BE_LEFT
 
 
 @pytest.mark.timeout(300)
@@ -37,6 +28,7 @@ def test_the_only_broker_killed_and_started_again_costs_no_record(tmp_path: Path
         publishing.join()
         beats = desk.drained(201 * SECOND)
         found, wanted = desk.outcome(beats), undisturbed(inputs)
+    gc.collect()
     assert found.counts == wanted.counts
     assert found.verdicts == wanted.verdicts
 
@@ -60,6 +52,7 @@ def test_each_of_three_brokers_killed_in_turn_costs_no_record(tmp_path: Path) ->
         publishing.join()
         beats = desk.drained(901 * SECOND)
         found, wanted = desk.outcome(beats), undisturbed(inputs)
+    gc.collect()
     assert found.counts == wanted.counts
     assert found.verdicts == wanted.verdicts
 
