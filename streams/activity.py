@@ -1,6 +1,6 @@
 """Frames of records become activity: one row per host or attachment, exporter and tick, for each activity partition."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -48,6 +48,23 @@ class Combined:
         return sum(reject.count for reject in self.rejects)
 
 
+Decode = Callable[[bytes, Trust], Flows]
+
+
+def _decoders(formats: Iterable[SourceFormat]) -> Mapping[SourceFormat, Decode]:
+    """What reads each format. Compiled code is loaded only where a source needs it, and then at once."""
+    made: dict[SourceFormat, Decode] = {
+        SourceFormat.GOFLOW2_JSON: goflow2.decode,
+        SourceFormat.PMACCT_JSON: pmacct.decode,
+    }
+    if SourceFormat.DATAGRAMS in formats:
+        from streams.decode import received
+
+        received.prepare()
+        made[SourceFormat.DATAGRAMS] = received.decode
+    return made
+
+
 class Combiner:
     """Combines frames. Holds the estate's look-ups and settings and nothing of the frames that it has seen."""
 
@@ -57,12 +74,13 @@ class Combiner:
         self._grouping = Grouping(Places(estate), estate.site.expected, tick_ns=self._tick_ns)
         self._devices = frozenset(str(exporter) for exporter in estate.exporters)
         self._accuser = Accuser(estate)
+        self._decoders = _decoders(source.format for source in estate.site.sources)
 
     def frame(self, value: bytes, *, source: Source, kafka_ns: int) -> Combined:
         """Combine one Kafka message of `source`; `kafka_ns` is its timestamp. Never raises for bad input."""
         if source.format is SourceFormat.SYSLOG:
             return self._logs(value, source, kafka_ns)
-        decode = goflow2.decode if source.format is SourceFormat.GOFLOW2_JSON else pmacct.decode
+        decode = self._decoders[source.format]
         return self._flows(decode(value, self._trust(source, kafka_ns)), source)
 
     def _trust(self, source: Source, kafka_ns: int) -> Trust:
