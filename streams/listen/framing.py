@@ -31,6 +31,12 @@ class Framing:
     def feed(self, octets: bytes) -> list[bytes]:
         """The messages that have become whole."""
         self._held += octets
+        if self._counts is False and not self._skips_line:
+            end = self._held.rfind(b"\n") + 1
+            lines = self._held[:end].split(b"\n")
+            if max(map(len, lines)) <= self._longest and len(self._held) - end <= self._longest:
+                del self._held[:end]
+                return [one for line in lines if (one := bytes(line.strip(b"\r\0")))]
         self._at = 0
         found: list[bytes] = []
         while self._at < len(self._held) and self._step(found):
@@ -42,12 +48,12 @@ class Framing:
         """What was begun when the connection ended: a last line without its end, or a part of a counted message."""
         held = bytes(self._held)
         self._held.clear()
-        if self._counts and held:
-            self.torn += 1
+        if self._counts:
+            self.torn += bool(held or self._to_skip)
             begun = _COUNT.match(held)
             held = held[begun.end() :] if begun else b""
-        elif self._to_skip:
-            self.torn += 1
+        else:
+            held = held.strip(b"\n\r\0")
         return [held] if held else []
 
     def _step(self, found: list[bytes]) -> bool:

@@ -51,6 +51,15 @@ def test_of_a_line_of_ten_megabytes_the_beginning_is_kept_and_the_next_message_i
     assert (framing.cut, framing.torn) == (1, 0)
 
 
+@given(st.lists(st.sampled_from([b"<1>ab", b"\r", b"\0", b"\n", b"12 x", b"y" * 30]), max_size=40), st.integers(1, 90))
+@settings(deadline=None, derandomize=True)
+def test_lines_are_the_same_whether_they_come_at_once_or_octet_by_octet(pieces: list[bytes], step: int) -> None:
+    octets = b"<1>first\n" + b"".join(pieces)
+    slow, quick = Framing(longest=25), Framing(longest=25)
+    assert fed(quick, octets, step) + quick.rest() == fed(slow, octets, 1) + slow.rest()
+    assert (quick.cut, quick.torn) == (slow.cut, slow.torn)
+
+
 def test_a_count_that_is_none_costs_one_message_and_the_next_line_end_is_taken_for_its_end() -> None:
     framing = Framing()
     assert framing.feed(b"5 <1>ab<2>no count\n5 <3>cd") == [b"<1>ab", b"<2>no count", b"<3>cd"]
