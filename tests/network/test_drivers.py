@@ -94,8 +94,7 @@ def test_session_is_opened_anew_after_the_device_lost_power(lab: Lab, devices: D
     lab.devices["sw2"].stop()
     with pytest.raises(Unreachable):
         device.observe(Slot("sw2", SlotKind.PORT, "d3"))
-    lab.devices["sw2"].start()
-    lab.devices["sw2"].await_ready()
+    lab.power_on("sw2")
     assert device.observe(Slot("sw2", SlotKind.PORT, "d3")).state.vlan == Vlan(120)
 
 

@@ -15,11 +15,12 @@ from typing import Self
 
 from deploy.lab.net import routing, switching
 from deploy.lab.net.device import Equipment, LabDevice, quietly
-from deploy.lab.net.lock import HOME, LEG, Lock, sweep
+from deploy.lab.net.lock import HOME, LEG, QUEUES, Lock, sweep
 from deploy.lab.net.namespaces import (
     LabError,
     cable,
     checksum_by_the_sender,
+    deep_queues,
     existing,
     inside,
     interfaces,
@@ -177,9 +178,15 @@ class Lab:
             )
             stack.callback(made.stop)
             self.devices[device.name] = made
-            made.start()
-        for made in self.devices.values():
-            made.await_ready()
+        self.power_on(*self.devices)
+
+    def power_on(self, *names: str) -> None:
+        """Switch devices on, and wait until they answer."""
+        with deep_queues(self._home / QUEUES):
+            for name in names:
+                self.devices[name].start()
+            for name in names:
+                self.devices[name].await_ready()
 
     def _setup(self, device: Device) -> tuple[str, ...]:
         if device.kind == "firewall":

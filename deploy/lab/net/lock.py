@@ -9,9 +9,10 @@ import subprocess
 from contextlib import suppress
 from pathlib import Path
 
-from deploy.lab.net.namespaces import PREFIX, LabError, existing, ip, remove
+from deploy.lab.net.namespaces import PREFIX, LabError, existing, ip, remove, shallow_queues
 
 HOME = Path("/run/cordon-lab")
+QUEUES = "rmem_default"
 LEG = "cl-"  # how the machine's own links into a lab's management network are called
 
 
@@ -81,6 +82,7 @@ def sweep(home: Path = HOME, *, prefix: str = PREFIX, leg: str = LEG) -> tuple[s
             ip(f"link del {link}")
     remove(spaces)
     folders = tuple(entry for entry in home.iterdir() if entry.is_dir()) if home.is_dir() else ()
+    shallow_queues(home / QUEUES)
     for folder in folders:
         shutil.rmtree(folder, ignore_errors=True)
     return (*spaces, *links, *(str(folder) for folder in folders))

@@ -17,6 +17,8 @@ NAMED = Path("/run/netns")
 PREFIX = "cordon-lab-"
 CLONE_NEWNET = 0x4000_0000  # sched.h
 SIOCETHTOOL = 0x8946  # linux/sockios.h
+DEEP = 8 << 20  # octets
+_DEFAULT_QUEUE = Path("/proc/sys/net/core/rmem_default")
 ETHTOOL_STXCSUM = 0x17  # linux/ethtool.h
 
 
@@ -78,6 +80,28 @@ def _enter(descriptor: int) -> None:
     if ctypes.CDLL(None, use_errno=True).setns(descriptor, CLONE_NEWNET):
         number = ctypes.get_errno()
         raise LabError(f"the machine lets nobody enter a namespace: {os.strerror(number)}")
+
+
+@contextlib.contextmanager
+def deep_queues(note: Path) -> Iterator[None]:
+    """Sockets that anybody opens meanwhile hold as many packets as a switch's port does.
+
+    A userspace switch takes the default, which is some 20 ms of a flood. The default is one for the whole machine,
+    so it is raised only for the moment in which ports are opened; `note` keeps the old one for whoever has to clear up.
+    """
+    note.write_text(_DEFAULT_QUEUE.read_text())
+    _DEFAULT_QUEUE.write_text(str(DEEP))
+    try:
+        yield
+    finally:
+        shallow_queues(note)
+
+
+def shallow_queues(note: Path) -> None:
+    """Put the machine's default back, if `note` says that it was changed."""
+    if note.exists():
+        _DEFAULT_QUEUE.write_text(note.read_text())
+        note.unlink()
 
 
 def tune(settings: Mapping[str, int]) -> None:
