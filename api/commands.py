@@ -296,7 +296,11 @@ def _move(
     answer = asked("POST", path, body=body, url=url, token=token, file=file)
     if as_json:
         return printing.document(answer)
-    return print(f"{answer['id']} is {answer['state']}")
+    given = {move["actor"] for move in answer["moves"] if move["by"] == "endorse"}
+    waits = (
+        f": {len(given)} of {answer['approvals']} people approved it" if answer["state"] == "proposed" and given else ""
+    )
+    return print(f"{answer['id']} is {answer['state']}{waits}")
 
 
 def _turn(state: str, reason: str, *, url: str, token: str, file: Path | None, as_json: bool) -> None:

@@ -277,7 +277,7 @@ def test_no_query_brings_the_api_down(house: House, data: st.DataObject) -> None
 @given(name=st.text(min_size=1, max_size=60))
 def test_no_name_brings_the_api_down(house: House, name: str) -> None:
     written = quote(name, safe="", errors="replace")
-    for path in ("/hosts/{}", "/explain/{}", "/decisions/{}", "/incidents/{}"):
+    for path in ("/hosts/{}", "/explain/{}", "/decisions/{}", "/incidents/{}", "/requests/{}"):
         assert house.ask("GET", path.format(written)).status_code in (200, 404, 422)
 
 

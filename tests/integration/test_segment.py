@@ -196,7 +196,10 @@ def test_a_segment_is_planned_approved_by_two_held_checked_and_released(net: Net
 
     proposed = json.loads(net.cordon("olga", "segment", "apply", "hosting", "-r", "outage 2", "--json").stdout)
     ident = proposed["decision_id"]
-    assert net.cordon("ann", "approve", ident, "-r", "agreed").stdout == f"{ident} is proposed\n"
+    assert (
+        net.cordon("ann", "approve", ident, "-r", "agreed").stdout
+        == f"{ident} is proposed: 1 of 2 people approved it\n"
+    )
     again = net.cordon("ann", "approve", ident, "-r", "agreed")
     assert (again.returncode, "another person" in again.stderr) == (1, True)
     assert net.control.configurations()["fw01"] == before
