@@ -2,7 +2,8 @@
 
 import os
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +21,13 @@ def up(
     layout: Layout, *, host: str, port: int, say: Callable[[str], None], until: Callable[[Callable[[], None]], None]
 ) -> None:
     """Start everything, then hand over to `until`, which looks after it until it has had enough."""
+    with raised(layout, host=host, port=port, say=say) as supervisor:
+        until(supervisor.tend)
+
+
+@contextmanager
+def raised(layout: Layout, *, host: str, port: int, say: Callable[[str], None]) -> Iterator[Supervisor]:
+    """Everything started, in order; all of it is stopped in the end."""
     with Supervisor(layout.run / "logs", say=say) as supervisor:
         if layout.embedded:
             chosen = parts.free_port()
@@ -36,7 +44,7 @@ def up(
         supervisor.start(parts.api(layout, host=host, port=port, ready=lambda: connected(layout.connection)))
         supervisor.launch(parts.controller(layout, ready=lambda: True))
         say(f"the API answers; {layout.connection} tells the other commands where. Ctrl-C ends everything")
-        until(supervisor.tend)
+        yield supervisor
 
 
 def connected(connection: Path) -> bool:
