@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full lint format lock bench clean
+.PHONY: help demo test test-full packages lint format lock bench bench-isolation clean
 
 help: ## Show what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -18,11 +18,14 @@ $(VENV)/.installed: requirements.lock pyproject.toml deploy/venv.sh
 demo: $(VENV)/.installed ## Two offenders among 400 hosts, found and isolated; ARGS="--mode dry-run --seed 7 …"
 	@$(BIN)/cordon demo $(ARGS)
 
-test: $(VENV)/.installed ## Lint, types, contracts, then every suite, timed
+test: $(VENV)/.installed packages ## Lint, types, contracts, then every suite, timed
 	@$(BIN)/python deploy/suites.py $(ARGS)
 
-test-full: $(VENV)/.installed ## What make test samples, in full
+test-full: $(VENV)/.installed packages ## What make test samples, in full
 	@$(BIN)/python deploy/suites.py --full $(ARGS)
+
+packages: # what the tests need of Debian's packages, where somebody may install it
+	@bash deploy/apt.sh
 
 lint: $(VENV)/.installed ## Format, lint, types and import contracts
 	@$(BIN)/python deploy/suites.py --only lint
@@ -36,6 +39,9 @@ lock: ## Resolve the dependencies again (needs uv)
 
 bench: $(VENV)/.installed ## Measure speed; writes JSON under bench/
 	@$(BIN)/python -m pytest tests/perf -q
+
+bench-isolation: $(VENV)/.installed packages ## Race with FastNetMon in the lab (root); QUICK=1 for two minutes
+	@$(BIN)/python -m deploy.lab.race $(ARGS)
 
 clean: ## Remove what was built, installed and left behind
 	@rm -rf $(VENV) .cordon build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
