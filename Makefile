@@ -9,7 +9,7 @@ ARGS ?=
 .PHONY: help demo test test-full packages lint format lock bench bench-isolation clean
 
 help: ## Show what can be done here
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.installed: requirements.lock pyproject.toml deploy/venv.sh
 	@PYTHON=$(PYTHON) bash deploy/venv.sh $(VENV)
@@ -40,7 +40,8 @@ lock: ## Resolve the dependencies again (needs uv)
 bench: $(VENV)/.installed ## Measure speed; writes JSON under bench/
 	@$(BIN)/python -m pytest tests/perf -q
 
-bench-isolation: $(VENV)/.installed packages ## Race with FastNetMon in the lab (root); QUICK=1 for two minutes
+bench-isolation: $(VENV)/.installed ## Race with FastNetMon in the lab (root); QUICK=1 for two minutes
+	@bash deploy/apt.sh fastnetmon
 	@$(BIN)/python -m deploy.lab.race $(ARGS)
 
 clean: ## Remove what was built, installed and left behind
