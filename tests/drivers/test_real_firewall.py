@@ -318,6 +318,11 @@ def test_forged_sources_do_not_cross_where_the_segments_side_is_known(net: Net) 
         assert crossed() == 2, "it entered from the segment and bears none of its addresses"
 
 
+def test_router_shows_both_families_of_what_it_is_connected_to(net: Net) -> None:
+    seen = {(str(one.prefix), one.interface, one.via) for one in net.device.look().routes}
+    assert seen >= {("10.20.0.0/24", "r0", None), ("2001:db8:5::/64", "r0", None), ("192.0.2.0/24", "r1", None)}
+
+
 def test_line_that_nft_refuses_changes_nothing_and_is_named(net: Net) -> None:
     before = net.device.observe(RULES)
     with pytest.raises(CommandRefused, match="no_such_type"):
