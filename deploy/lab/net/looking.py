@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from controller.domain.address import Port
 from deploy.lab.net.device import Shell
 from deploy.lab.net.lock import HOME, holder
 from deploy.lab.net.namespaces import LabError, namespace
@@ -65,13 +66,17 @@ def look(lab: Attached) -> Mapping[str, Any]:
                 "ipv4": str(one.ipv4),
                 "ipv6": str(one.ipv6),
                 "mac": one.mac,
-                "port": str(one.port),
-                "vlan": vlans[one.port.device].get(one.port.interface, 0),
+                "port": str(one.guest or one.port),
+                "vlan": _vlan(vlans, one.guest or one.port),
                 "namespace": lab.namespace(one.name),
             }
             for one in lab.plan.machines
         ],
     }
+
+
+def _vlan(vlans: Mapping[str, Mapping[str, int]], port: Port) -> int:
+    return vlans[port.device].get(port.interface, 0)
 
 
 def _vlans(shell: Shell) -> Mapping[str, int]:

@@ -4,7 +4,9 @@
                   ║                                     │
     dns1, store1 ═ core1 ══════ trunk ═════════════════ sw1 ── d1, d2
     forensics ────┘ │ ╚════════ trunk ═════════════════ sw2 ── d3, d4, s1 … s3
-                   fw1 ═══════ its inner leg ═══════════╝
+                   fw1 ═══════ its inner leg ═══════════╝ └── hv2 ── v1 … v3
+
+The hypervisor hv1 is its tenants' affair; hv2 is a switch that Cordon may log in to.
 
 Hosts hold their addresses alone (/32 and /128) and reach everybody else through their gateway, as hosters wire it.
 The quarantine VLAN is on no trunk: each switch has a thin cable of its own for it to core1, whose two ends there do not
@@ -18,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Any
 
 from controller.domain.address import Mac, Port
 from controller.domain.estate import HostRole, PortRole
@@ -31,7 +34,8 @@ GATEWAY_MAC = Mac("00:00:5e:00:01:0a")  # the virtual router's in every VLAN (RF
 GATEWAY6 = IPv6Address("fe80::1")
 QUARANTINE = 999
 QUARANTINE_KBPS = 10_000  # what the thin cables carry
-CONTAINERS = 6
+CONTAINERS = 6  # behind hv1
+GUESTS = 3  # of hv2
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +56,10 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """One host, with one interface eth0. `port` is the switch port that it hangs on, through `hypervisor` if named."""
+    """One host, with one interface eth0. `port` is the switch port that it hangs on.
+
+    Between the two stands `hypervisor`, which nobody can log in to, or one that has a port of its own for it, `guest`.
+    """
 
     name: str
     tenant: str
@@ -63,6 +70,7 @@ class Machine:
     ipv6: IPv6Address
     port: Port
     hypervisor: str = ""
+    guest: Port | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +90,12 @@ class SwitchPort:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What Cordon logs in to: `switch` or `firewall`."""
+    """What Cordon logs in to: `switch` or `firewall`; `role` as in site.toml."""
 
     name: str
     kind: str
     address: IPv4Address
+    role: str
 
     @property
     def platform(self) -> str:
@@ -113,10 +122,11 @@ SEGMENTS = (
     Segment("quarantine", QUARANTINE, IPv4Network("198.18.9.0/24"), IPv6Network("2001:db8:9::/48")),
 )
 DEVICES = (
-    Device("core1", "switch", MANAGEMENT[11]),
-    Device("sw1", "switch", MANAGEMENT[12]),
-    Device("sw2", "switch", MANAGEMENT[13]),
-    Device("fw1", "firewall", MANAGEMENT[14]),
+    Device("core1", "switch", MANAGEMENT[11], "core"),
+    Device("sw1", "switch", MANAGEMENT[12], "access"),
+    Device("sw2", "switch", MANAGEMENT[13], "access"),
+    Device("fw1", "firewall", MANAGEMENT[14], "firewall"),
+    Device("hv2", "switch", MANAGEMENT[15], "hypervisor"),
 )
 ROUTED = ("vps", "dedicated", "core", "storage")
 """Segments in which gw has a leg. Behind fw1 it reaches the shared hosts through the core."""
@@ -124,7 +134,7 @@ ROUTED = ("vps", "dedicated", "core", "storage")
 FIREWALL_OUTSIDE = IPv4Address("198.18.4.20")
 FIREWALL_OUTSIDE6 = IPv6Address("2001:db8:4:20::1")
 TRANSIT6 = (IPv6Address("fe80::1"), IPv6Address("fe80::20"))  # gw and fw1 in the core VLAN
-HYPERVISOR = "hv1"
+HYPERVISOR, MANAGED_HYPERVISOR = "hv1", "hv2"
 
 
 @dataclass(frozen=True)
@@ -189,7 +199,7 @@ def network(*, containers: int = CONTAINERS) -> Network:
     segments = {segment.name: segment for segment in SEGMENTS}
     machines: list[Machine] = []
 
-    def place(name: str, role: HostRole, segment: str, number: int, at: Port, hypervisor: str = "") -> None:
+    def place(name: str, role: HostRole, segment: str, number: int, at: Port, **behind: Any) -> None:
         where = segments[segment]
         machines.append(
             Machine(
@@ -201,12 +211,15 @@ def network(*, containers: int = CONTAINERS) -> Network:
                 ipv4=where.ipv4[number],
                 ipv6=where.ipv6[(number << 64) + 1],
                 port=at,
-                hypervisor=hypervisor,
+                **behind,
             )
         )
 
     for number in range(1, containers + 1):
-        place(f"c{number}", HostRole.VPS, "vps", 10 + number, Port("sw1", HYPERVISOR), HYPERVISOR)
+        place(f"c{number}", HostRole.VPS, "vps", 10 + number, Port("sw1", HYPERVISOR), hypervisor=HYPERVISOR)
+    for number in range(1, GUESTS + 1):
+        guest = Port(MANAGED_HYPERVISOR, f"v{number}")
+        place(f"v{number}", HostRole.VPS, "vps", 200 + number, Port("sw2", MANAGED_HYPERVISOR), guest=guest)
     for number, switch in enumerate(("sw1", "sw1", "sw2", "sw2"), start=1):
         place(f"d{number}", HostRole.DEDICATED, "dedicated", 10 + number, Port(switch, f"d{number}"))
     for number in range(1, 4):
@@ -224,7 +237,8 @@ def _ports(machines: list[Machine], segments: dict[str, Segment]) -> Iterator[Sw
 
     def port(switch: str, name: str, peer: tuple[str, str], role: PortRole, vlan: int = 0) -> SwitchPort:
         trunks = () if vlan else carried
-        return SwitchPort(switch, name, next(numbers[switch]), peer, role, vlan, trunks, shared=name == HYPERVISOR)
+        shared = name in {HYPERVISOR, MANAGED_HYPERVISOR}
+        return SwitchPort(switch, name, next(numbers[switch]), peer, role, vlan, trunks, shared=shared)
 
     for switch in ("sw1", "sw2"):
         yield port(switch, "core1", ("core1", switch), PortRole.TRUNK)
@@ -237,7 +251,11 @@ def _ports(machines: list[Machine], segments: dict[str, Segment]) -> Iterator[Sw
     yield port("core1", "fw1", ("fw1", "outside"), PortRole.TRUNK, segments["core"].vlan)
     yield port("sw2", "fw1", ("fw1", "inside"), PortRole.TRUNK, segments["shared"].vlan)
     yield port("sw1", HYPERVISOR, (HYPERVISOR, "eth0"), PortRole.EDGE, segments["vps"].vlan)
+    vps, hv2 = segments["vps"].vlan, MANAGED_HYPERVISOR
+    yield port("sw2", hv2, (hv2, "uplink"), PortRole.EDGE, vps)
+    yield port(hv2, "uplink", ("sw2", hv2), PortRole.UPLINK, vps)
     for machine in machines:
         if not machine.hypervisor:
+            where = machine.guest or machine.port
             vlan = segments[machine.segment].vlan
-            yield port(machine.port.device, machine.port.interface, (machine.name, "eth0"), PortRole.EDGE, vlan)
+            yield port(where.device, where.interface, (machine.name, "eth0"), PortRole.EDGE, vlan)

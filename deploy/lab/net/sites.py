@@ -76,11 +76,11 @@ def _devices(plan: Network, key_file: Path) -> Iterable[Device]:
             name=device.name,
             platform=device.platform,
             host=device.address,
-            role="core" if device.name.startswith("core") else "access" if switch else "firewall",
+            role=device.role,
             username="root",
             key_file=str(key_file),
             exporter=device.address,
-            quarantine_vlan=Vlan(QUARANTINE) if switch else None,
+            quarantine_vlan=Vlan(QUARANTINE) if device.role in {"core", "access"} else None,
             options={"bridge": BRIDGE} if switch else {},
         )
 
@@ -103,6 +103,7 @@ def _hosts(plan: Network) -> Iterable[Host]:
             segment=machine.segment,
             mac=machine.mac,
             ports=(machine.port,),
+            guest=machine.guest,
             log_addresses=(machine.ipv4,),
             prefixes=(IPv6Network((machine.ipv6, 64), strict=False),),
         )

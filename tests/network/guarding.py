@@ -1,0 +1,140 @@
+"""Cordon at work in a lab, all of its processes, as `cordon up` runs them; spoken to over its API alone."""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+
+from deploy import running
+from deploy.lab.net.lab import Lab
+from deploy.lab.rig import connection
+from deploy.parts import Layout
+from deploy.supervisor import Supervisor
+from tests.network.waiting import until
+
+LIVE_NS = 3_000_000_000  # event time is this close behind the wall clock when Cordon keeps up
+START_S, DECIDE_S = 60.0, 40.0
+OPEN = {"proposed", "approved", "applying", "enforced", "releasing", "stuck"}
+
+
+class Guarded:
+    """What a person can see and do. Processes are looked after in the background."""
+
+    def __init__(self, supervisor: Supervisor, url: str, token: str) -> None:
+        self.supervisor = supervisor
+        self._http = httpx.Client(
+            base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=15.0, trust_env=False
+        )
+        self._over = threading.Event()
+        self._tending = threading.Thread(target=self._tend, name="supervisor")
+
+    def __enter__(self) -> Self:
+        self._tending.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._over.set()
+        self._tending.join()
+        self._http.close()
+
+    def _tend(self) -> None:
+        while not self._over.wait(0.1):
+            self.supervisor.tend()
+
+    def get(self, path: str, **query: Any) -> Any:
+        """What the API answers."""
+        answer = self._http.get(path, params=query)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def post(self, path: str, **body: Any) -> httpx.Response:
+        """Ask for something to be done."""
+        return self._http.post(path, json=body)
+
+    def ready(self) -> bool:
+        """True when every process has spoken and event time keeps up."""
+        beats = {one["process"]: one for one in self.get("/health")["processes"]}
+        there = {"streams", "controller", "listen"} <= set(beats)
+        return there and time.time_ns() - int(beats["streams"]["event_ns"]) < LIVE_NS  # noqa: TID251 - live time
+
+    def decisions(self, host: str = "") -> list[dict[str, Any]]:
+        """Decisions that are open, of one host or of all, whole."""
+        listed = self.get("/decisions", limit=200)["items"]
+        full = [self.get(f"/decisions/{one['id']}") for one in listed if one["state"] in OPEN]
+        return [one for one in full if not host or host in {one["host"], one["subject"]}]
+
+    def await_decision(self, host: str, state: str) -> dict[str, Any]:
+        """The decision about a host, in a state."""
+        found: list[dict[str, Any]] = []
+
+        def there() -> bool:
+            found[:] = [one for one in self.decisions(host) if one["state"] == state]
+            return bool(found)
+
+        until(there, what=f"{host} to be {state}", deadline_s=DECIDE_S, shown=self.story)
+        return found[0]
+
+    def await_effect(self, decision: dict[str, Any], effect: str) -> None:
+        """Until the traffic was judged."""
+        until(
+            lambda: bool(self.get(f"/decisions/{decision['id']}")["effect"] == effect),
+            what=f"{decision['subject']} to be judged {effect}",
+            deadline_s=DECIDE_S,
+            shown=self.story,
+        )
+
+    def release(self, decision: dict[str, Any], *, twice: bool = False) -> None:
+        """Take a fence down, and wait until it is gone; released twice it is released once."""
+        path = f"/decisions/{decision['id']}"
+
+        def taken() -> bool:
+            return self.post(f"{path}/release", reason="the test is over").is_success
+
+        until(taken, what="the release to be taken", shown=lambda: self.get(path))
+        if twice:
+            assert self.post(f"{path}/release", reason="once more").status_code < 500
+        until(
+            lambda: bool(self.get(path)["state"] == "released"),
+            what=f"{decision['subject']} to be released",
+            deadline_s=DECIDE_S,
+            shown=lambda: self.get(path),
+        )
+
+    def story(self) -> str:
+        """What stands in the ledger, for the message of a test that fails."""
+        hosts = [f"{one['subject']} {one['score']} {one.get('finding')}" for one in self.get("/hosts", limit=6)["items"]]
+        told = [
+            f"{one['subject']} {one['host']} {one['state']} {[fence['kind'] for fence in one['plan']]}"
+            f" {[reason['text'] for reason in one['reasons']]}"
+            for one in self.decisions()
+        ]
+        return f"hosts: {hosts}; decisions: {told}"
+
+
+@contextmanager
+def guarded(lab: Lab, home: Path, *, mode: str = "", broker: str = "") -> Iterator[Guarded]:
+    """Start all of Cordon for a lab and wait until it keeps up; an empty `broker` means the embedded one."""
+    home.mkdir(parents=True, exist_ok=True)
+    layout = Layout(
+        run=home,
+        site=lab.site,
+        policy=lab.policy,
+        broker=broker,
+        ledger=f"sqlite:///{home / 'ledger.sqlite3'}",
+        known_hosts=lab.known_hosts,
+        mode=mode,
+        embedded=not broker,
+    )
+    said: list[str] = []
+    with running.raised(layout, host="127.0.0.1", port=0, say=said.append) as supervisor:
+        url, token = connection(layout.connection) or ("", "")
+        with Guarded(supervisor, url, token) as one:
+            until(one.ready, what="Cordon to be up", deadline_s=START_S, shown=lambda: said)
+            yield one
