@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from controller.desk import Desk
 from controller.domain.decision import By, State
+from controller.domain.record import Request, RequestKind
 from controller.ledger import Ledger
 from controller.ledger_reading import Reading
 from controller.ledger_tokens import Role, Tokens
@@ -58,7 +59,11 @@ def test_the_apis_role_can_do_what_people_do(api_ledger: Ledger) -> None:
     tokens = Tokens(api_ledger.database)
     token = tokens.create(name="ann", role=Role.VIEWER, now_ns=NOON_NS)
     assert tokens.bearer(token, now_ns=NOON_NS) is not None
+    api_ledger.ask(Request("q-1", RequestKind.SIMULATE, "ann", "w", NOON_NS, "vps-1"))
+    assert [one.id for one in api_ledger.requests()] == ["q-1"]
+    assert api_ledger.proofs() == {}
     reading = Reading(api_ledger.database)
+    assert reading.transcripts("d-1") == ()
     assert reading.chain().whole
     assert reading.hosts() == (0, ())
 
@@ -73,6 +78,9 @@ def test_the_apis_role_can_do_what_people_do(api_ledger: Ledger) -> None:
         "ALTER TABLE moves DISABLE TRIGGER ALL",
         "DELETE FROM tokens",
         "UPDATE offsets SET next = 0",
+        "UPDATE requests SET answer = 'yes'",
+        "INSERT INTO login_proofs VALUES ('sw-1', 1, true, '', 1)",
+        "DELETE FROM transcripts",
         "INSERT INTO native_states VALUES ('x', '{}')",
     ],
 )
