@@ -14,16 +14,18 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
 from controller.domain import wire
-from controller.domain.errors import ConfigError
+from controller.domain.errors import BrokerUnavailable, ConfigError
 from streams.broker import CLUSTER, Access, Tempo, access
 from streams.files import Lines, close, frames, opened
+from streams.granting import grant, held
+from streams.grants import Grant, beyond, grants
 from streams.marking import Marking, latenesses
 from streams.publish import Publisher, create_topics
 from streams.settings import Settings, load
@@ -54,15 +56,22 @@ class Where:
         """Site and policy, read and checked."""
         return load(self.site, self.policy)
 
-    def topics(self, settings: Settings, way: Access) -> Mapping[str, int]:
-        """Create what is missing; partitions by topic as they are."""
+    def topics(self, settings: Settings, way: Access, *, needs: Iterable[str]) -> Mapping[str, int]:
+        """Create what is missing; partitions by topic as they are.
+
+        Raises BrokerUnavailable where a topic in `needs` is not there and may not be created.
+        """
         names = tuple(source.topic for source in settings.estate.site.sources)
         if not names:
             raise ConfigError(file=str(self.site), key="sources", expected="at least one [[sources]] table")
         found = create_topics(way, wire.topics(names, partitions=self.partitions))
         for difference in found.differs:
             log.warning("%s", difference)
-        if found.partitions[wire.STATE] != found.partitions[wire.ACTIVITY]:
+        if missing := sorted(set(needs) - found.partitions.keys()):
+            raise BrokerUnavailable(
+                f"{', '.join(missing)}: not there, and not ours to create; `cordon streams access --grant` does both"
+            )
+        if found.partitions.get(wire.STATE) != found.partitions.get(wire.ACTIVITY):
             raise ConfigError(file="broker", key=wire.STATE, expected=f"as many partitions as {wire.ACTIVITY}")
         return found.partitions
 
@@ -79,7 +88,8 @@ def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> 
     from streams.state import Positions, Producer
 
     settings, way = where.settings(), where.access()
-    topics = where.topics(settings, way)
+    used = (source.topic for source in settings.estate.site.sources)
+    topics = where.topics(settings, way, needs=(wire.ACTIVITY, wire.STATE, wire.VERDICTS, wire.HEALTH, *used))
     estate, rules, partitions = settings.estate, settings.rules, topics[wire.ACTIVITY]
     sources = estate.site.sources
     inputs = inputs_of({source.topic: topics[source.topic] for source in sources})
@@ -115,10 +125,10 @@ def run_clock(where: Where) -> None:
     Topics that a listener writes are left to it: its marks stand behind its own frames.
     """
     settings, way = where.settings(), where.access()
-    topics = where.topics(settings, way)
     heard = {listener.topic for listener in settings.estate.site.listeners}  # listeners mark their topics themselves
     scoring = settings.rules.scoring
     fed = [source for source in settings.estate.site.sources if source.topic not in heard]
+    topics = where.topics(settings, way, needs=(wire.HEALTH, *(source.topic for source in fed)))
     marking = Marking(scoring.tick_ms * 1_000_000, latenesses(fed, usual_ms=scoring.lateness_ms))
     name = f"{socket.gethostname()}-{os.getpid()}"
     stop = on_signals()
@@ -170,7 +180,7 @@ def send(where: Where, *, file: Path, topic: str, marks: Marks, follow: bool) ->
     source = opened(file)
     lines = Lines(source)
     records = count = 0
-    with Publisher(way, where.topics(settings, way)) as publisher:
+    with Publisher(way, where.topics(settings, way, needs=[topic])) as publisher:
         while not stop.is_set():
             read = lines.read()
             done = lines.ended and not follow
@@ -187,6 +197,28 @@ def send(where: Where, *, file: Path, topic: str, marks: Marks, follow: bool) ->
         publisher.flush()
         close(source)
         return Sent(records, count, sum(publisher.lost.values()), publisher.why_lost)
+
+
+def grant_access(where: Where) -> tuple[Grant, ...]:
+    """Create topics that are missing, and allow our processes and collectors what they need; what was allowed newly."""
+    settings, way = where.settings(), where.access()
+    sources, heard = _fed(settings)
+    where.topics(settings, way, needs=sources)
+    return grant(way, grants(sources, heard))
+
+
+def access_amiss(where: Where) -> tuple[list[Grant], list[Grant]]:
+    """What the broker does not allow and must, and what it allows and must not."""
+    settings, way = where.settings(), where.access()
+    sources, heard = _fed(settings)
+    wanted, found = grants(sources, heard), held(way)
+    return sorted(set(wanted) - found), beyond(found, wanted, sources=sources, heard=heard)
+
+
+def _fed(settings: Settings) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Source topics, and those of them that our own listener writes."""
+    site = settings.estate.site
+    return tuple(one.topic for one in site.sources), tuple(one.topic for one in site.listeners)
 
 
 def on_signals() -> threading.Event:

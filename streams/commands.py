@@ -84,6 +84,33 @@ def listen(
 
 
 @app.command()
+def access(
+    site: SiteFile,
+    policy: PolicyFile,
+    broker: Broker = "",
+    broker_file: BrokerFile = None,
+    partitions: Partitions = 4,
+    *,
+    grant: Annotated[bool, typer.Option("--grant", help="first create topics and allow what is needed")] = False,
+) -> None:
+    """Say whom the broker allows too much or too little. Comes as an administrator; exit status 1 if anybody."""
+    from streams import __main__ as root
+
+    with _said_plainly():
+        where = root.Where(site, policy, broker, broker_file, partitions=partitions)
+        for one in root.grant_access(where) if grant else ():
+            print(f"granted: {one}")
+        lacking, beyond = root.access_amiss(where)
+    for one in lacking:
+        print(f"missing: {one}")
+    for one in beyond:
+        print(f"too much: {one}")
+    if lacking or beyond:
+        raise typer.Exit(1)
+    print("nobody may do more or less than the table says")
+
+
+@app.command()
 def send(
     file: Annotated[Path, typer.Argument(help="NDJSON or log lines, .gz too; - for standard input")],
     site: SiteFile,

@@ -13,7 +13,7 @@ from typing import Any
 
 from kafka import KafkaProducer
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, TopicAuthorizationFailedError
 
 from controller.domain import wire
 from controller.domain.errors import BrokerUnavailable
@@ -21,13 +21,18 @@ from streams.broker import Access, BrokerSettings
 
 __all__ = ["Access", "BrokerSettings", "Publisher", "Topics", "create_topics"]
 
-EXISTS = 36  # TOPIC_ALREADY_EXISTS, https://kafka.apache.org/protocol#protocol_error_codes
+# https://kafka.apache.org/protocol#protocol_error_codes
+EXISTS = 36  # TOPIC_ALREADY_EXISTS
+BARRED = 29  # TOPIC_AUTHORIZATION_FAILED
 BOOTSTRAP_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """The topics as they are on the broker, and in what they differ from the plan. What exists is never changed."""
+    """The topics as they are on the broker, and in what they differ from the plan. What exists is never changed.
+
+    A topic that this client may neither see nor create is not among them.
+    """
 
     partitions: Mapping[str, int]
     created: tuple[str, ...] = ()
@@ -47,13 +52,13 @@ def create_topics(access: Access, plans: Sequence[wire.TopicPlan]) -> Topics:
     try:
         with KafkaAdminClient(**access.client(), bootstrap_timeout_ms=BOOTSTRAP_MS) as admin:
             answers = admin.create_topics(wanted, raise_errors=False)["topics"]
-            refused = [one for one in answers if one["error_code"] not in (0, EXISTS)]
+            refused = [one for one in answers if one["error_code"] not in (0, EXISTS, BARRED)]
             if refused:
                 words = ", ".join(f"{one['name']}: {one['error_message']}" for one in refused)
                 raise BrokerUnavailable(f"topics were not created: {words}")
             created = tuple(one["name"] for one in answers if one["error_code"] == 0)
             partitions = _settled(admin, plans, created)
-            present = [plan for plan in plans if plan.name not in created]
+            present = [plan for plan in plans if plan.name in partitions and plan.name not in created]
             return Topics(partitions, created, tuple(_differences(admin, present, partitions)))
     except KafkaError as error:
         raise BrokerUnavailable(f"{access.settings.bootstrap}: {error!r}") from error
@@ -63,7 +68,8 @@ def _settled(admin: KafkaAdminClient, plans: Sequence[wire.TopicPlan], created: 
     """Partitions by topic, once the broker that we ask has heard of those that the controller has just created."""
     end = time.monotonic() + BOOTSTRAP_MS / 1000
     while True:
-        found = {one["name"]: len(one["partitions"]) for one in admin.describe_topics([plan.name for plan in plans])}
+        said = admin.describe_topics([plan.name for plan in plans])
+        found = {one["name"]: len(one["partitions"]) for one in said if one["partitions"]}
         awaited = [plan.name for plan in plans if plan.name in created and found.get(plan.name, 0) < plan.partitions]
         if not awaited:
             return found
@@ -97,7 +103,10 @@ def _differences(
     if not plans:
         return
     resources = [ConfigResource(ConfigResourceType.TOPIC, plan.name) for plan in plans]
-    held = admin.describe_configs(resources).get("topic", {})
+    try:
+        held = admin.describe_configs(resources).get("topic", {})
+    except TopicAuthorizationFailedError:  # a principal of ours may use its topics and not look into their settings
+        held = {}
     for plan in plans:
         if partitions[plan.name] != plan.partitions:
             yield f"{plan.name}: {partitions[plan.name]} partitions where {plan.partitions} are planned"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from multiprocessing.process import BaseProcess
 
+from controller.domain import wire
 from controller.domain.errors import ConfigError
 from streams.__main__ import Where, log_to_stderr, on_signals
 from streams.listen.ears import Listener
@@ -31,7 +32,7 @@ def run_listen(where: Where, *, name: str = "", workers: int = 1) -> None:
     heard = dict.fromkeys(listener.topic for listener in settings.estate.site.listeners)
     if not heard:
         raise ConfigError(file=file, key="listeners", expected="at least one [[listeners]] table")
-    topics = where.topics(settings, way)
+    topics = where.topics(settings, way, needs=(wire.HEALTH, *heard))
     fewest = min(topics[topic] for topic in heard)
     if workers > fewest:
         raise ConfigError(file="--workers", key="workers", expected=f"at most one for each partition: {fewest}")
