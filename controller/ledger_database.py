@@ -19,6 +19,9 @@ from controller.ledger_tables import VERSION, Table, lay
 LAYING = 0x636F72646F6E  # PostgreSQL advisory lock under which tables are laid: "cordon"
 BUSY_MS = 5_000
 CONNECT_S = 3
+GONE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""When a PostgreSQL server that no longer answers counts as gone, in libpq's words: after about 10 s, and not after the
+quarter of an hour for which the kernel would try."""
 
 
 class Database:
@@ -106,7 +109,11 @@ def _engine(url: str) -> Engine:
             pool_size=8,
             max_overflow=16,
             pool_timeout=CONNECT_S,
-            connect_args={"connect_timeout": CONNECT_S, "options": "-c lock_timeout=5s -c statement_timeout=15s"},
+            connect_args={
+                "connect_timeout": CONNECT_S,
+                "options": "-c lock_timeout=5s -c statement_timeout=15s",
+                **GONE,
+            },
         )
     if scheme != "sqlite" or not mark or not rest.startswith("/") or rest in ("/", "/:memory:"):
         raise ConfigError(
