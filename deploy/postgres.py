@@ -39,14 +39,17 @@ class Postgres:
     """
 
     directory: Path
+    port: int = 0  # of 127.0.0.1, where clients are to come by TCP
 
     def url(self, database: str) -> str:
         """How the ledger is told to reach a database."""
+        if self.port:
+            return f"postgresql://cordon@127.0.0.1:{self.port}/{database}"
         return f"postgresql://cordon@/{database}?host={self.directory}"
 
     def create(self, database: str) -> str:
         """Make an empty database; its URL."""
-        self._run("createdb", "-h", str(self.directory), "-U", "cordon", database)
+        self._run("createdb", "-h", str(self.directory), "-p", str(self._number), "-U", "cordon", database)
         return self.url(database)
 
     def lay(self) -> None:
@@ -58,7 +61,10 @@ class Postgres:
 
     def start(self) -> None:
         """Run the server and return when it takes connections. Raises CalledProcessError; its log is in the folder."""
-        options = f"-k {self.directory} -c listen_addresses= -c fsync=off -c shared_buffers=16MB"
+        near = "127.0.0.1" if self.port else ""
+        options = (
+            f"-k {self.directory} -p {self._number} -c listen_addresses={near} -c fsync=off -c shared_buffers=16MB"
+        )
         self._run("pg_ctl", "-D", self._data, "-w", "-l", str(self.directory / "log"), "-o", options, "start")
 
     def kill(self) -> None:
@@ -75,6 +81,10 @@ class Postgres:
     ) -> None:
         if (self.directory / "data" / "postmaster.pid").exists():
             self.kill()
+
+    @property
+    def _number(self) -> int:
+        return self.port or 5432  # which names the socket too
 
     @property
     def _data(self) -> str:

@@ -17,13 +17,14 @@ SOCKETS_MAY_BE_LEFT = pytest.mark.filterwarnings(
 
 
 @cache
-def _why_not() -> str:
+def why_not() -> str:
+    """What stands in the way of Apache Kafka on this machine, once everything was tried; or nothing."""
     return apache.missing() or apache.fetch()
 
 
 def apache_kafka(directory: Path, *, nodes: int = 1, more: Mapping[str, str] | None = None) -> apache.ApacheKafka:
     """A cluster that was not started yet. Without Java or Maven the test is skipped."""
-    without(_why_not())
+    without(why_not())
     return apache.ApacheKafka(directory, nodes, more or {})
 
 
