@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,9 +60,10 @@ def _decoders(formats: Iterable[SourceFormat]) -> Mapping[SourceFormat, Decode]:
     }
     if SourceFormat.DATAGRAMS in formats:
         from streams.decode import received
+        from streams.decode.templates import Templates
 
         received.prepare()
-        made[SourceFormat.DATAGRAMS] = received.decode
+        made[SourceFormat.DATAGRAMS] = partial(received.decode, known=Templates())
     return made
 
 

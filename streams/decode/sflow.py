@@ -9,9 +9,11 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.decode.columns import TCP
 from streams.decode.compiled import compiled
 from streams.decode.datagrams import Datagrams
-from streams.decode.packets import FIELDS, WORDS, number, parse
+from streams.decode.packets import FIELDS, WORDS, Field, Word, number, parse
+from streams.decode.records import Records
 
 
 class Said(IntEnum):
@@ -80,6 +82,40 @@ def effective_rates(said: NDArray[np.int64], agent: NDArray[np.int64]) -> NDArra
     raised[order] = more[group]
     answer: NDArray[np.int64] = np.rint(rate * raised).astype(np.int64)
     return answer
+
+
+def records(frame: Datagrams, found: Samples) -> Records:
+    """The sampled packets as records: one packet each, of a flow that is counted where its first packet was seen."""
+    said, fields, words = found.said, found.fields, found.words
+    exporter = frame.exporter[said[:, Said.DATAGRAM]]
+    count = len(said)
+    none = np.zeros(count, np.int64)
+    protocol, flags = fields[:, Field.PROTOCOL], fields[:, Field.TCP_FLAGS]
+    return Records(
+        exporter=exporter,
+        receipt_ns=frame.receipt_ns[said[:, Said.DATAGRAM]],
+        start_ns=none,
+        end_ns=none,
+        src=np.ascontiguousarray(words[:, Word.SRC_HIGH : Word.SRC_LOW + 1].T),
+        dst=np.ascontiguousarray(words[:, Word.DST_HIGH : Word.DST_LOW + 1].T),
+        ip=fields[:, Field.IP] > 0,
+        src_mac=words[:, Word.SRC_MAC],
+        dst_mac=words[:, Word.DST_MAC],
+        bytes=said[:, Said.OCTETS],
+        packets=np.ones(count, np.int64),
+        flows=np.where((protocol != TCP) | ((flags & 0x12) == 0x02), 1, 0).astype(np.int64),
+        sampling=effective_rates(said, exporter),
+        protocol=protocol,
+        src_port=fields[:, Field.SRC_PORT],
+        dst_port=fields[:, Field.DST_PORT],
+        tcp_flags=flags,
+        icmp_type=fields[:, Field.ICMP_TYPE],
+        in_if=said[:, Said.INPUT],
+        discarded=said[:, Said.OUTPUT] >> 30 == 1,
+        fragment=fields[:, Field.FRAGMENT] > 0,
+        malformed=fields[:, Field.MALFORMED] > 0,
+        fragments_visible=np.ones(count, np.bool_),
+    )
 
 
 @compiled

@@ -1,0 +1,244 @@
+"""What the values of a record mean: times in ns, addresses as words, fragments, drops, and how it was sampled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.decode.columns import FRAGMENT6, ICMP, ICMP6, NO_PROTOCOL
+from streams.decode.columns import interned as distinct_values
+from streams.decode.elements import Slot, Unit
+from streams.decode.layouts import Layout, Values
+from streams.decode.records import MAPPED, Records, interned
+from streams.decode.templates import Speaker, Templates
+
+HIGHEST = 1 << 48
+"""Octets or packets of one record; more cannot be."""
+
+_MORE_FRAGMENTS = 0x20  # IANA, element 197; the bit after "don't fragment"
+_DROPPED = 2  # RFC 7270, 4.12: the two highest of eight bits of the forwarding status
+_NTP_TO_UNIX_S = 2_208_988_800  # RFC 5905, figure 4
+_MS, _US, _S = 1_000_000, 1_000, 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What is known of n sets beside their records."""
+
+    which: NDArray[np.int64]  # layout
+    exporter: NDArray[np.int64]  # index into the frame's exporters
+    version: NDArray[np.int64]
+    domain: NDArray[np.int64]
+    sampling: NDArray[np.int64]  # 0: not told
+    receipt_ns: NDArray[np.int64]
+    export_ns: NDArray[np.int64]
+    uptime_ms: NDArray[np.int64]  # at the time of export; -1: not told
+
+
+def believable(read: Values) -> NDArray[np.bool_]:
+    """Records whose counts can be."""
+    answer: NDArray[np.bool_] = (read.column[Slot.OCTETS] < HIGHEST) & (read.column[Slot.PACKETS] < HIGHEST)
+    return answer
+
+
+def meant(
+    read: Values, origin: Origin, layouts: Sequence[Layout], exporters: Sequence[bytes], known: Templates
+) -> Records:
+    """The records of sets that count traffic."""
+    held = _Held(read, origin, layouts)
+    of, number = read.of, held.number
+    protocol = np.where(held.has(Slot.PROTOCOL), number(Slot.PROTOCOL) & 0xFF, NO_PROTOCOL)
+    src, dst, ip = _addresses(read, held)
+    offset, flags = number(Slot.FRAGMENT_OFFSET), number(Slot.FRAGMENT_FLAGS)
+    later = offset > 0
+    echo = (protocol == ICMP) | (protocol == ICMP6)
+    ports = ~later & ~echo
+    src_port, dst_port = number(Slot.SRC_PORT) & 0xFFFF, number(Slot.DST_PORT) & 0xFFFF
+    told = np.where(held.has(Slot.ICMP), number(Slot.ICMP), dst_port)  # exporters write type and code there
+    kind = np.where(held.has(Slot.ICMP_TYPE), number(Slot.ICMP_TYPE), told >> 8) & 0xFF
+    start, end = _times(held, origin)
+    return Records(
+        exporter=origin.exporter[of],
+        receipt_ns=origin.receipt_ns[of],
+        start_ns=start,
+        end_ns=end,
+        src=src,
+        dst=dst,
+        ip=ip,
+        src_mac=read.column[Slot.SRC_MAC],
+        dst_mac=read.column[Slot.DST_MAC],
+        bytes=number(Slot.OCTETS),
+        packets=number(Slot.PACKETS),
+        flows=np.maximum(number(Slot.FLOWS) & 0xFFFF_FFFF, 1),
+        sampling=_sampling(held, origin, exporters, known),
+        protocol=protocol,
+        src_port=np.where(ports, src_port, 0),
+        dst_port=np.where(ports, dst_port, 0),
+        tcp_flags=np.where(later, 0, number(Slot.FLAGS) & 0xFF),
+        icmp_type=np.where(echo & ~later, kind, 0),
+        in_if=number(Slot.INPUT) & 0xFFFF_FFFF,
+        discarded=(number(Slot.FORWARDING) & 0xC0) >> 6 == _DROPPED,
+        fragment=ip & (later | (flags & _MORE_FRAGMENTS > 0) | (protocol == FRAGMENT6)),
+        malformed=np.zeros(len(of), np.bool_),
+        fragments_visible=held.has(Slot.FRAGMENT_OFFSET) | held.has(Slot.FRAGMENT_FLAGS),
+    )
+
+
+class _Held:
+    """Values of records, and which of them the records' layouts have."""
+
+    def __init__(self, read: Values, origin: Origin, layouts: Sequence[Layout]) -> None:
+        self.read, self.layouts = read, layouts
+        self.which = origin.which[read.of]
+        self._used = np.unique(origin.which[np.unique(read.of)]).tolist()
+
+    def number(self, slot: Slot) -> NDArray[np.int64]:
+        """The values of a slot."""
+        answer: NDArray[np.int64] = self.read.column[slot].view(np.int64)
+        return answer
+
+    def nowhere(self, slot: Slot) -> bool:
+        """Whether no record has it."""
+        return not any(slot in self.layouts[one].held for one in self._used)
+
+    def has(self, slot: Slot) -> NDArray[np.bool_]:
+        """Whether each record has it."""
+        return np.array([slot in layout.held for layout in self.layouts], np.bool_)[self.which]
+
+    def unit(self, place: int) -> NDArray[np.int64]:
+        """Unit of the start (0), the end (1) or the duration (2) of each record."""
+        return np.array([layout.units[place] for layout in self.layouts], np.int64)[self.which]
+
+
+def _addresses(read: Values, held: _Held) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.bool_]]:
+    """Both sides, and whether there are any. A template may have room for both families: the other is 0 then."""
+    four, six = held.has(Slot.SRC4) | held.has(Slot.DST4), held.has(Slot.SRC6) | held.has(Slot.DST6)
+    column = read.column
+    if not six.any():
+        zero = np.zeros(len(four), np.uint64)
+        mapped = np.uint64(MAPPED)
+        return (
+            np.stack((zero, column[Slot.SRC4] | mapped)),
+            np.stack((zero, column[Slot.DST4] | mapped)),
+            four,
+        )
+    told = column[Slot.SRC6] | column[Slot.SRC6_LOW] | column[Slot.DST6] | column[Slot.DST6_LOW]
+    sixth = six & ((told > 0) | ~four)
+    sides = [
+        np.stack(
+            (
+                np.where(sixth, column[high], np.uint64(0)),
+                np.where(sixth, column[high + 1], column[low] | np.uint64(MAPPED)),
+            )
+        )
+        for high, low in ((Slot.SRC6, Slot.SRC4), (Slot.DST6, Slot.DST4))
+    ]
+    return sides[0], sides[1], four | six
+
+
+def _times(held: _Held, origin: Origin) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Start and end of each record in ns since 1970, 0 where they are not told."""
+    of = held.read.of
+    export, uptime = origin.export_ns[of], origin.uptime_ms[of]
+    start = _time(held, Slot.START, held.unit(0), export, uptime)
+    end = _time(held, Slot.END, held.unit(1), export, uptime)
+    if not held.nowhere(Slot.DURATION):
+        scale = np.where(held.unit(2) == Unit.MICROSECONDS, _US, _MS)
+        duration = np.minimum(held.number(Slot.DURATION), 1 << 40) * scale
+        end = np.where((end == 0) & (start > 0) & (duration > 0), start + duration, end)
+        end = np.where((end == 0) & (duration > 0), origin.receipt_ns[of], end)
+        start = np.where((start == 0) & (duration > 0), end - duration, start)
+    return start, end
+
+
+def _time(
+    held: _Held, slot: Slot, unit: NDArray[np.int64], export: NDArray[np.int64], uptime: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    if held.nowhere(slot):
+        return np.zeros(len(unit), np.int64)
+    value = held.number(slot)
+    if (unit == Unit.UPTIME_MS).all() and (uptime >= 0).all():
+        return np.where(held.has(slot), _since_boot(value, export, uptime), 0)
+    boot = held.number(Slot.BOOT)
+    lapsed = np.where(
+        uptime >= 0,
+        _since_boot(value, export, uptime),
+        np.where(boot > 0, (np.clip(boot, 0, 1 << 43) + (value & 0xFFFF_FFFF)) * _MS, 0),
+    )
+    ntp = (value.view(np.uint64) >> np.uint64(32)).astype(np.int64) - _NTP_TO_UNIX_S
+    fraction = ((value & 0xFFFF_FFFF) * _S) >> 32
+    answer = np.select(
+        [unit == one for one in Unit],
+        [
+            lapsed,
+            np.clip(value, 0, 1 << 33) * _S,
+            np.clip(value, 0, 1 << 43) * _MS,
+            np.maximum(ntp, 0) * _S + fraction,
+            export - np.clip(value, 0, 1 << 32) * _US,
+            np.clip(value, 0, 1 << 52) * _US,
+        ],
+    )
+    return np.where(held.has(slot) & (value != 0), answer, 0)
+
+
+def _since_boot(value: NDArray[np.int64], export: NDArray[np.int64], uptime: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Uptimes count 32 bits of milliseconds and begin anew after 49.7 days: what matters is how far both are apart."""
+    apart = ((value - uptime) & 0xFFFF_FFFF).astype(np.uint32).view(np.int32).astype(np.int64)
+    answer: NDArray[np.int64] = export + apart * _MS
+    return answer
+
+
+def rate_of(interval: int, space: int, size: int, population: int) -> int:
+    """Packets of which one is taken (RFC 5477, 8.2; RFC 3954, 8): rounded, 0 when nothing is said."""
+    if population > 0:
+        return max(1, round(population / max(size, 1)))
+    if interval > 0 and space > 0:
+        return max(1, round((interval + space) / interval))
+    return interval
+
+
+def hear_sampling(read: Values, origin: Origin, exporters: Sequence[bytes], known: Templates) -> None:
+    """Learn from options how traffic is sampled."""
+    column = read.column.astype(np.int64)
+    for at, place in enumerate(read.of.tolist()):
+        rate = rate_of(*(int(column[slot, at]) for slot in (Slot.INTERVAL, Slot.SPACE, Slot.SIZE, Slot.POPULATION)))
+        if not 0 < rate < 1 << 32:
+            continue
+        speaker = Speaker(exporters[origin.exporter[place]], int(origin.version[place]), int(origin.domain[place]))
+        sampler, interface = int(column[Slot.SAMPLER, at]), int(column[Slot.INTERFACE, at])
+        kind, identity = ("sampler", sampler) if sampler else ("interface", interface) if interface else ("", 0)
+        known.sampled(speaker, kind, identity, rate)
+
+
+def _sampling(held: _Held, origin: Origin, exporters: Sequence[bytes], known: Templates) -> NDArray[np.int64]:
+    """As the record has it, else its header, else the exporter's options; 0 when nobody tells."""
+    of = held.read.of
+    rate = origin.sampling[of]
+    if not (held.nowhere(Slot.INTERVAL) and held.nowhere(Slot.POPULATION)):
+        own = [held.read.column[slot] for slot in (Slot.INTERVAL, Slot.SPACE, Slot.SIZE, Slot.POPULATION)]
+        distinct, index = interned(_pair(own[0], own[1]), _pair(own[2], own[3]))
+        rates = np.array([rate_of(*_apart(high), *_apart(low)) for high, low in distinct.tolist()], np.int64)[index]
+        rate = np.where(rates > 0, rates, rate)
+    if not any(known.samples(one) for one in exporters):
+        return rate
+    keys, place = distinct_values(
+        list(zip(origin.exporter.tolist(), origin.version.tolist(), origin.domain.tolist(), strict=True))
+    )
+    speakers = [Speaker(exporters[exporter], version, domain) for exporter, version, domain in keys]
+    speaker = place.astype(np.uint64)[of]
+    distinct, index = interned(speaker, _pair(held.read.column[Slot.SAMPLER], held.read.column[Slot.INPUT]))
+    told = [
+        known.rate(speakers[place], sampler=sampler, interface=interface)
+        for place, (sampler, interface) in ((high, _apart(low)) for high, low in distinct.tolist())
+    ]
+    return np.where(rate > 0, rate, np.array(told, np.int64)[index])
+
+
+def _pair(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Two numbers of 32 bits in one word."""
+    return (high << np.uint64(32)) | (low & np.uint64(0xFFFF_FFFF))
+
+
+def _apart(word: int) -> tuple[int, int]:
+    return word >> 32, word & 0xFFFF_FFFF

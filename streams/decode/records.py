@@ -1,0 +1,150 @@
+"""Flow records as numbers, whatever they were read from, and how they become columns."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.decode.columns import ICMP, ICMP6, TCP, UNKNOWN_INTERFACE, Columns
+from streams.decode.compiled import compiled
+from streams.decode.flows import Trust
+from streams.decode.stamps import believed
+
+MAPPED = 0xFFFF_0000_0000  # ::ffff:0:0, RFC 4291, 2.5.5.2
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """n records. Addresses are two words each, the higher first, IPv4 mapped into IPv6."""
+
+    exporter: NDArray[np.int64]  # index into the frame's exporters
+    receipt_ns: NDArray[np.int64]
+    start_ns: NDArray[np.int64]  # 0: not told
+    end_ns: NDArray[np.int64]
+    src: NDArray[np.uint64]  # 2 × n
+    dst: NDArray[np.uint64]
+    ip: NDArray[np.bool_]  # whether there are addresses
+    src_mac: NDArray[np.uint64]  # 0: not told
+    dst_mac: NDArray[np.uint64]
+    bytes: NDArray[np.int64]
+    packets: NDArray[np.int64]
+    flows: NDArray[np.int64]
+    sampling: NDArray[np.int64]  # 0: not told
+    protocol: NDArray[np.int64]
+    src_port: NDArray[np.int64]
+    dst_port: NDArray[np.int64]
+    tcp_flags: NDArray[np.int64]
+    icmp_type: NDArray[np.int64]
+    in_if: NDArray[np.int64]
+    discarded: NDArray[np.bool_]
+    fragment: NDArray[np.bool_]
+    malformed: NDArray[np.bool_]
+    fragments_visible: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.bytes)
+
+
+def joined(parts: Sequence[Records]) -> Records:
+    """All records of all parts."""
+    if len(parts) == 1:
+        return parts[0]
+    return Records(*(np.concatenate([getattr(one, name) for one in parts], axis=-1) for name in Records.__slots__))
+
+
+def columns(records: Records, names: tuple[str, ...], trust: Trust) -> Columns:
+    """The columns of records; `names` are the exporters'."""
+    count = len(records)
+    addresses, src, dst = _addresses(records)
+    macs, index = interned(
+        np.zeros(2 * count + 1, np.uint64),
+        np.concatenate((np.zeros(1, np.uint64), records.src_mac, records.dst_mac)),
+    )
+    times = believed(
+        records.receipt_ns, records.start_ns, records.end_ns, kafka_ns=trust.kafka_ns, oldest_ns=trust.oldest_ns
+    )
+    rate = records.sampling
+    protocol = records.protocol
+    echo = (protocol == ICMP) | (protocol == ICMP6)
+    return Columns(
+        exporters=names,
+        addresses=addresses,
+        macs=tuple(macs[:, 1].tolist()),
+        exporter=records.exporter.astype(np.int32),
+        src=src,
+        dst=dst,
+        src_mac=index[1 : count + 1],
+        dst_mac=index[count + 1 :],
+        receipt_ns=times.receipt_ns,
+        duration_ns=times.duration_ns,
+        bytes=records.bytes,
+        packets=records.packets,
+        flows=records.flows,
+        sampling=np.ones(count, np.int64)
+        if trust.renormalised
+        else np.where(rate > 0, rate, max(trust.sampling_rate, 1)),
+        protocol=protocol.astype(np.int16),
+        src_port=records.src_port.astype(np.int32),
+        dst_port=records.dst_port.astype(np.int32),
+        tcp_flags=np.where(protocol == TCP, records.tcp_flags, 0).astype(np.int16),
+        icmp_type=np.where(echo, records.icmp_type, 0).astype(np.int16),
+        in_if=np.where(records.in_if == UNKNOWN_INTERFACE, 0, records.in_if),
+        discarded=records.discarded,
+        ip=records.ip,
+        fragment=records.fragment,
+        malformed=records.malformed,
+        fragments_visible=records.fragments_visible,
+        skewed=times.skewed,
+        skew_ns=times.skew_ns,
+    )
+
+
+def _addresses(records: Records) -> tuple[tuple[bytes, ...], NDArray[np.int32], NDArray[np.int32]]:
+    """One table for both sides, and the index of each; -1 for what is not IP."""
+    ip = records.ip
+    both = np.concatenate((records.src[:, ip], records.dst[:, ip]), axis=1)
+    table, index = interned(both[0], both[1])
+    raw = table.astype(">u8").tobytes()
+    addresses = tuple(raw[at : at + 16] for at in range(0, len(raw), 16))
+    sides = np.full((2, len(ip)), -1, np.int32)
+    sides[:, ip] = index.reshape(2, -1)
+    return addresses, sides[0], sides[1]
+
+
+def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """Distinct pairs in order of appearance (n × 2), and each one's index."""
+    table = np.zeros((len(high), 2), np.uint64)
+    index = np.zeros(len(high), np.int32)
+    room = 1 << max(4, (2 * len(high)).bit_length())
+    count = _intern(high, low, np.full(room, -1, np.int32), table, index)
+    return table[:count], index
+
+
+@compiled
+def _intern(
+    high: NDArray[np.uint64],
+    low: NDArray[np.uint64],
+    slots: NDArray[np.int32],
+    table: NDArray[np.uint64],
+    index: NDArray[np.int32],
+) -> int:
+    """Open addressing with linear probing; the mixing constants are splitmix64's."""
+    count = 0
+    mask = np.uint64(len(slots) - 1)
+    for at in range(len(high)):
+        mixed = (high[at] ^ (low[at] * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xBF58476D1CE4E5B9)
+        slot = (mixed ^ (mixed >> np.uint64(31))) & mask
+        while True:
+            found = slots[slot]
+            if found < 0:
+                slots[slot] = count
+                table[count, 0], table[count, 1] = high[at], low[at]
+                index[at] = count
+                count += 1
+                break
+            if table[found, 0] == high[at] and table[found, 1] == low[at]:
+                index[at] = found
+                break
+            slot = (slot + np.uint64(1)) & mask
+    return count
