@@ -63,6 +63,11 @@ class Layout:
         return frozenset(self.slots) - {_UNREAD}
 
     @cached_property
+    def filled(self) -> frozenset[int]:
+        """The same, with the second words of addresses."""
+        return self.held | {slot + 1 for slot in self.held & WIDE}
+
+    @cached_property
     def units(self) -> tuple[int, int, int]:
         """Of start, end and duration."""
         found = dict.fromkeys(_TIMES, Unit.UPTIME_MS)
@@ -149,15 +154,21 @@ def _fields(body: bytes, at: int, count: int, version: int) -> tuple[int, tuple[
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """n records: a column for each Slot, 0 where a record has no such field, and the set that each stood in."""
+    """n records: what stands in each slot, and the set that each record stood in."""
 
-    column: NDArray[np.uint64]  # SLOTS × n
+    rows: NDArray[np.uint64]  # a row for each slot that any layout has; the last is 0 everywhere
+    row: NDArray[np.int64]  # of each Slot
     of: NDArray[np.int64]
     cut: NDArray[np.bool_]  # of each set: it ended within a record
 
+    def column(self, slot: int) -> NDArray[np.uint64]:
+        """The values of a slot; 0 where a record has no such field."""
+        answer: NDArray[np.uint64] = self.rows[self.row[slot]]
+        return answer
+
     def picked(self, chosen: NDArray[np.bool_]) -> "Values":
         """These records only."""
-        return Values(self.column[:, chosen], self.of[chosen], self.cut)
+        return Values(self.rows[:, chosen], self.row, self.of[chosen], self.cut)
 
 
 def values(
@@ -170,16 +181,23 @@ def values(
     """Read the records of sets that stand in data[start:end], each laid out as layouts[which] says."""
     cut = np.zeros(len(start), np.bool_)
     least = np.array([max(layout.least, 1) for layout in layouts], np.int64)
-    room = int(((end - start) // least[which]).sum()) + 1 if len(layouts) else 1
-    column, of = np.zeros((SLOTS, room), np.uint64), np.zeros(room, np.int64)
-    if not len(start):
-        return Values(column[:, :0], of[:0], cut)
+    room = int(((end - start) // least[which]).sum()) + 1
+    used = [layouts[one] for one in np.unique(which).tolist()]
+    held = sorted(frozenset[int]().union(*(layout.filled for layout in used)))
+    row = np.full(SLOTS + 1, len(held), np.int64)
+    row[held] = np.arange(len(held))
+    rows, of = np.empty((len(held) + 1, room), np.uint64), np.empty(room, np.int64)
+    for slot in (slot for slot in held if not all(slot in layout.filled for layout in used)):
+        rows[row[slot]] = 0
+    rows[-1] = 0
     first = np.concatenate(([0], np.cumsum([len(layout.lengths) for layout in layouts]))).astype(np.int64)
     lengths = np.array([length for layout in layouts for length in layout.lengths], np.int64)
     slots = np.array([slot for layout in layouts for slot in layout.slots], np.int64)
-    wide = np.array([slot in WIDE for slot in range(SLOTS)], np.bool_)
-    count = _read(data, start, end, which, first, lengths, slots, least, wide, column, of, cut)
-    return Values(column[:, :count], of[:count], cut)
+    wide = np.isin(slots, list(WIDE))
+    fixed = np.array([VARIABLE not in layout.lengths for layout in layouts], np.bool_)
+    place = np.where(slots >= 0, row[slots], _UNREAD)
+    count = _read(data, start, end, which, first, lengths, place, least, fixed, wide, rows, of, cut)
+    return Values(rows[:, :count], row, of[:count], cut)
 
 
 @compiled
@@ -190,38 +208,109 @@ def _read(
     which: NDArray[np.int64],
     first: NDArray[np.int64],
     lengths: NDArray[np.int64],
-    slots: NDArray[np.int64],
+    place: NDArray[np.int64],
     least: NDArray[np.int64],
+    fixed: NDArray[np.bool_],
     wide: NDArray[np.bool_],
-    column: NDArray[np.uint64],
+    rows: NDArray[np.uint64],
     of: NDArray[np.int64],
     cut: NDArray[np.bool_],
 ) -> int:
-    """Fill the columns; how many records there were."""
+    """Fill the rows; how many records there were."""
     count = 0
-    for place in range(len(start)):
-        at, stop, layout = start[place], end[place], which[place]
-        while stop - at >= least[layout] and not cut[place]:
-            for field in range(first[layout], first[layout + 1]):
-                size, slot = lengths[field], slots[field]
-                if size == 0xFFFF:
-                    size, at = _size(data, at, stop)
-                if size > stop - at:
-                    cut[place] = True
-                    break
-                if slot >= 0:
-                    if not wide[slot]:
-                        column[slot, count] = np.uint64(number(data, at + max(size - 8, 0), min(size, 8)))
-                    elif size == 16:
-                        column[slot, count] = np.uint64(number(data, at, 8))
-                        column[slot + 1, count] = np.uint64(number(data, at + 8, 8))
-                at += size
-            if cut[place]:
-                column[:, count] = 0
-            else:
-                of[count] = place
-                count += 1
+    for one in range(len(start)):
+        at, stop, layout = start[one], end[one], which[one]
+        low, high = first[layout], first[layout + 1]
+        fields = lengths[low:high], place[low:high], wide[low:high]
+        before = count
+        if fixed[layout]:
+            count += (stop - at) // least[layout]
+            _fixed(data, at, least[layout], count - before, *fields, rows, before)
+        else:
+            while stop - at >= least[layout] and at >= 0:
+                at = _varying(data, at, stop, *fields, rows, count)
+                count += at >= 0
+            cut[one] = at < 0
+        of[before:count] = one
     return count
+
+
+@compiled
+def _fixed(
+    data: NDArray[np.uint8],
+    at: int,
+    apart: int,
+    records: int,
+    lengths: NDArray[np.int64],
+    place: NDArray[np.int64],
+    wide: NDArray[np.bool_],
+    rows: NDArray[np.uint64],
+    before: int,
+) -> None:
+    """Records that are all of one length, field by field."""
+    for field in range(len(lengths)):
+        size, row = lengths[field], place[field]
+        if row >= 0 and not wide[field]:
+            _numbers(data, at + max(size - 8, 0), min(size, 8), apart, records, rows[row], before)
+        elif row >= 0 and size == 16:
+            _numbers(data, at, 8, apart, records, rows[row], before)
+            _numbers(data, at + 8, 8, apart, records, rows[row + 1], before)
+        elif row >= 0:
+            rows[row : row + 2, before : before + records] = 0
+        at += size
+
+
+@compiled
+def _varying(
+    data: NDArray[np.uint8],
+    at: int,
+    stop: int,
+    lengths: NDArray[np.int64],
+    place: NDArray[np.int64],
+    wide: NDArray[np.bool_],
+    rows: NDArray[np.uint64],
+    record: int,
+) -> int:
+    """One record with fields of variable length; where the next one begins, -1 where this one is cut short."""
+    for field in range(len(lengths)):
+        size, row = lengths[field], place[field]
+        if size == 0xFFFF:
+            size, at = _size(data, at, stop)
+        if size > stop - at:
+            return -1
+        if row >= 0 and not wide[field]:
+            rows[row, record] = np.uint64(number(data, at + max(size - 8, 0), min(size, 8)))
+        elif row >= 0:
+            rows[row, record] = np.uint64(number(data, at, 8)) if size == 16 else np.uint64(0)
+            rows[row + 1, record] = np.uint64(number(data, at + 8, 8)) if size == 16 else np.uint64(0)
+        at += size
+    return at
+
+
+@compiled
+def _numbers(
+    data: NDArray[np.uint8], at: int, size: int, apart: int, records: int, column: NDArray[np.uint64], first: int
+) -> None:
+    """One field of records that are `apart` octets long each."""
+    if size == 4:
+        for record in range(records):
+            place = at + record * apart
+            column[first + record] = (
+                np.uint64(data[place]) << np.uint64(24)
+                | np.uint64(data[place + 1]) << np.uint64(16)
+                | np.uint64(data[place + 2]) << np.uint64(8)
+                | np.uint64(data[place + 3])
+            )
+    elif size == 2:
+        for record in range(records):
+            place = at + record * apart
+            column[first + record] = np.uint64(data[place]) << np.uint64(8) | np.uint64(data[place + 1])
+    elif size == 1:
+        for record in range(records):
+            column[first + record] = data[at + record * apart]
+    else:
+        for record in range(records):
+            column[first + record] = np.uint64(number(data, at + record * apart, size))
 
 
 @compiled

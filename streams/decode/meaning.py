@@ -38,7 +38,7 @@ class Origin:
 
 def believable(read: Values) -> NDArray[np.bool_]:
     """Records whose counts can be."""
-    answer: NDArray[np.bool_] = (read.column[Slot.OCTETS] < HIGHEST) & (read.column[Slot.PACKETS] < HIGHEST)
+    answer: NDArray[np.bool_] = (read.column(Slot.OCTETS) < HIGHEST) & (read.column(Slot.PACKETS) < HIGHEST)
     return answer
 
 
@@ -66,8 +66,8 @@ def meant(
         src=src,
         dst=dst,
         ip=ip,
-        src_mac=read.column[Slot.SRC_MAC],
-        dst_mac=read.column[Slot.DST_MAC],
+        src_mac=read.column(Slot.SRC_MAC),
+        dst_mac=read.column(Slot.DST_MAC),
         bytes=number(Slot.OCTETS),
         packets=number(Slot.PACKETS),
         flows=np.maximum(number(Slot.FLOWS) & 0xFFFF_FFFF, 1),
@@ -91,15 +91,15 @@ class _Held:
     def __init__(self, read: Values, origin: Origin, layouts: Sequence[Layout]) -> None:
         self.read, self.layouts = read, layouts
         self.which = origin.which[read.of]
-        self._used = np.unique(origin.which[np.unique(read.of)]).tolist()
+        self._used = np.unique(origin.which).tolist()
 
     def number(self, slot: Slot) -> NDArray[np.int64]:
         """The values of a slot."""
-        answer: NDArray[np.int64] = self.read.column[slot].view(np.int64)
+        answer: NDArray[np.int64] = self.read.column(slot).view(np.int64)
         return answer
 
     def nowhere(self, slot: Slot) -> bool:
-        """Whether no record has it."""
+        """Whether no record has it, by the layouts of the sets."""
         return not any(slot in self.layouts[one].held for one in self._used)
 
     def has(self, slot: Slot) -> NDArray[np.bool_]:
@@ -119,17 +119,17 @@ def _addresses(read: Values, held: _Held) -> tuple[NDArray[np.uint64], NDArray[n
         zero = np.zeros(len(four), np.uint64)
         mapped = np.uint64(MAPPED)
         return (
-            np.stack((zero, column[Slot.SRC4] | mapped)),
-            np.stack((zero, column[Slot.DST4] | mapped)),
+            np.stack((zero, column(Slot.SRC4) | mapped)),
+            np.stack((zero, column(Slot.DST4) | mapped)),
             four,
         )
-    told = column[Slot.SRC6] | column[Slot.SRC6_LOW] | column[Slot.DST6] | column[Slot.DST6_LOW]
+    told = column(Slot.SRC6) | column(Slot.SRC6_LOW) | column(Slot.DST6) | column(Slot.DST6_LOW)
     sixth = six & ((told > 0) | ~four)
     sides = [
         np.stack(
             (
-                np.where(sixth, column[high], np.uint64(0)),
-                np.where(sixth, column[high + 1], column[low] | np.uint64(MAPPED)),
+                np.where(sixth, column(high), np.uint64(0)),
+                np.where(sixth, column(high + 1), column(low) | np.uint64(MAPPED)),
             )
         )
         for high, low in ((Slot.SRC6, Slot.SRC4), (Slot.DST6, Slot.DST4))
@@ -200,13 +200,14 @@ def rate_of(interval: int, space: int, size: int, population: int) -> int:
 
 def hear_sampling(read: Values, origin: Origin, exporters: Sequence[bytes], known: Templates) -> None:
     """Learn from options how traffic is sampled."""
-    column = read.column.astype(np.int64)
     for at, place in enumerate(read.of.tolist()):
-        rate = rate_of(*(int(column[slot, at]) for slot in (Slot.INTERVAL, Slot.SPACE, Slot.SIZE, Slot.POPULATION)))
+        rate = rate_of(
+            *(int(read.column(slot)[at]) for slot in (Slot.INTERVAL, Slot.SPACE, Slot.SIZE, Slot.POPULATION))
+        )
         if not 0 < rate < 1 << 32:
             continue
         speaker = Speaker(exporters[origin.exporter[place]], int(origin.version[place]), int(origin.domain[place]))
-        sampler, interface = int(column[Slot.SAMPLER, at]), int(column[Slot.INTERFACE, at])
+        sampler, interface = int(read.column(Slot.SAMPLER)[at]), int(read.column(Slot.INTERFACE)[at])
         kind, identity = ("sampler", sampler) if sampler else ("interface", interface) if interface else ("", 0)
         known.sampled(speaker, kind, identity, rate)
 
@@ -216,7 +217,7 @@ def _sampling(held: _Held, origin: Origin, exporters: Sequence[bytes], known: Te
     of = held.read.of
     rate = origin.sampling[of]
     if not (held.nowhere(Slot.INTERVAL) and held.nowhere(Slot.POPULATION)):
-        own = [held.read.column[slot] for slot in (Slot.INTERVAL, Slot.SPACE, Slot.SIZE, Slot.POPULATION)]
+        own = [held.read.column(slot) for slot in (Slot.INTERVAL, Slot.SPACE, Slot.SIZE, Slot.POPULATION)]
         distinct, index = interned(_pair(own[0], own[1]), _pair(own[2], own[3]))
         rates = np.array([rate_of(*_apart(high), *_apart(low)) for high, low in distinct.tolist()], np.int64)[index]
         rate = np.where(rates > 0, rates, rate)
@@ -227,7 +228,7 @@ def _sampling(held: _Held, origin: Origin, exporters: Sequence[bytes], known: Te
     )
     speakers = [Speaker(exporters[exporter], version, domain) for exporter, version, domain in keys]
     speaker = place.astype(np.uint64)[of]
-    distinct, index = interned(speaker, _pair(held.read.column[Slot.SAMPLER], held.read.column[Slot.INPUT]))
+    distinct, index = interned(speaker, _pair(held.read.column(Slot.SAMPLER), held.read.column(Slot.INPUT)))
     told = [
         known.rate(speakers[place], sampler=sampler, interface=interface)
         for place, (sampler, interface) in ((high, _apart(low)) for high, low in distinct.tolist())

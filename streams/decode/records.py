@@ -103,19 +103,22 @@ def columns(records: Records, names: tuple[str, ...], trust: Trust) -> Columns:
 def _addresses(records: Records) -> tuple[tuple[bytes, ...], NDArray[np.int32], NDArray[np.int32]]:
     """One table for both sides, and the index of each; -1 for what is not IP."""
     ip = records.ip
-    both = np.concatenate((records.src[:, ip], records.dst[:, ip]), axis=1)
+    all_ip = bool(ip.all())
+    sides = (records.src, records.dst) if all_ip else (records.src[:, ip], records.dst[:, ip])
+    both = np.concatenate(sides, axis=1)
     table, index = interned(both[0], both[1])
-    raw = table.astype(">u8").tobytes()
-    addresses = tuple(raw[at : at + 16] for at in range(0, len(raw), 16))
-    sides = np.full((2, len(ip)), -1, np.int32)
-    sides[:, ip] = index.reshape(2, -1)
-    return addresses, sides[0], sides[1]
+    addresses = tuple(table.astype(">u8").view("V16").reshape(-1).tolist())
+    if all_ip:
+        return addresses, index[: len(ip)], index[len(ip) :]
+    places = np.full((2, len(ip)), -1, np.int32)
+    places[:, ip] = index.reshape(2, -1)
+    return addresses, places[0], places[1]
 
 
 def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
     """Distinct pairs in order of appearance (n × 2), and each one's index."""
-    table = np.zeros((len(high), 2), np.uint64)
-    index = np.zeros(len(high), np.int32)
+    table = np.empty((len(high), 2), np.uint64)
+    index = np.empty(len(high), np.int32)
     room = 1 << max(4, (2 * len(high)).bit_length())
     count = _intern(high, low, np.full(room, -1, np.int32), table, index)
     return table[:count], index

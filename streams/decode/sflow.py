@@ -51,8 +51,8 @@ def samples(frame: Datagrams, chosen: NDArray[np.int64]) -> Samples:
     """The samples of the chosen datagrams, each of which begins with sFlow's version 5."""
     data = np.frombuffer(frame.payload, np.uint8)
     room = int((frame.offset[chosen + 1] - frame.offset[chosen]).sum()) // _SMALLEST + 1
-    said, fields = np.zeros((room, SAIDS), np.int64), np.zeros((room, FIELDS), np.int64)
-    words = np.zeros((room, WORDS), np.uint64)
+    said, fields = np.empty((room, SAIDS), np.int64), np.empty((room, FIELDS), np.int64)
+    words = np.empty((room, WORDS), np.uint64)
     skipped, broken = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.bool_)
     count = _walk(data, frame.offset, chosen, said, fields, words, skipped, broken)
     return Samples(said[:count], fields[:count], words[:count], skipped, broken)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.domain.address import packed, unpacked
@@ -194,6 +194,7 @@ SOUND = datagram(
 )
 
 
+@settings(deadline=None)  # what is compiled at the first call takes seconds
 @given(st.integers(0, len(SOUND)), st.lists(st.tuples(st.integers(0, len(SOUND)), st.integers(0, 255)), max_size=6))
 def test_no_datagram_makes_it_fall_and_all_are_accounted_for(left: int, places: list[tuple[int, int]]) -> None:
     flows = heard(flipped(SOUND, places), cut(SOUND, left), SOUND)
@@ -202,6 +203,7 @@ def test_no_datagram_makes_it_fall_and_all_are_accounted_for(left: int, places: 
     assert scored >= 2
 
 
+@settings(deadline=None)  # what is compiled at the first call takes seconds
 @given(st.binary(max_size=300))
 def test_noise_after_a_version_is_counted(noise: bytes) -> None:
     flows = heard(struct.pack("!I", 5) + noise)

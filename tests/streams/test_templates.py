@@ -4,7 +4,7 @@ import struct
 from collections.abc import Callable
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.domain.address import unpacked
@@ -340,6 +340,7 @@ SETS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([netflow9, ipfix]), SETS, st.integers(0, 3)), max_size=6))
 def test_whatever_comes_is_counted_and_nothing_falls(packets: list[tuple[Packet, list[bytes], int]]) -> None:
     known = Templates()
@@ -348,6 +349,7 @@ def test_whatever_comes_is_counted_and_nothing_falls(packets: list[tuple[Packet,
     heard(*datagrams, known=Templates.restored(known.saved()))
 
 
+@settings(deadline=None)
 @given(st.sampled_from([5, 9, 10]), st.binary(max_size=400))
 def test_noise_behind_a_version_is_counted(version: int, noise: bytes) -> None:
     assert heard(struct.pack("!H", version) + noise).received >= 0
