@@ -104,7 +104,7 @@ def part(directory: Path) -> tuple[Part, str]:
     """A single node for a supervisor, and where it listens for clients."""
     one = node(directory)
     line = command(one, settings(one, [one], {}))
-    return Part("broker", line, ready=lambda: listens(one.port), deadline_s=60.0), f"127.0.0.1:{one.port}"
+    return Part("broker", line, ready=lambda: listens(one.port), deadline_s=180.0), f"127.0.0.1:{one.port}"
 
 
 @dataclass(slots=True)
@@ -159,7 +159,7 @@ class ApacheKafka:
                 preexec_fn=die_with_parent(signal.SIGKILL) if sys.platform == "linux" else None,
             )
 
-    def await_ready(self, number: int, *, deadline_s: float = 60.0) -> None:
+    def await_ready(self, number: int, *, deadline_s: float = 180.0) -> None:
         """Wait until a launched node takes requests. Raises BrokerDidNotStart."""
         log, process = _log(self.nodes[number - 1]), self._processes[number]
         end = time.monotonic() + deadline_s
