@@ -9,7 +9,7 @@ from tests.integration.test_demo import SEED, demo
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_an_offender_is_isolated_through_apache_kafka(tmp_path: Path) -> None:
     without(why_not())
     status, summary = demo(tmp_path, "--seed", SEED, "--no-warm-up", "--scenario", "2", "--broker", "apache")
