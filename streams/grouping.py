@@ -276,7 +276,8 @@ def _counts(flows: Columns, wanted: NDArray[np.bool_]) -> dict[Col, NDArray[np.i
     lost = refused & (flows.icmp_type != np.where(flows.protocol == ICMP, 0, 129))
     answers = turned | refused | (udp & (flows.src_port == 53))
     mail = tcp & np.isin(flows.dst_port, MAIL_PORTS)
-    odd = _ODD[flows.protocol] & ~flows.fragment
+    untold = flows.ip & (flows.protocol < 0)  # exporters that aggregate may leave the protocol out
+    odd = _ODD[flows.protocol] & ~flows.fragment & ~untold
 
     def where(mask: NDArray[np.bool_], values: NDArray[np.int64]) -> NDArray[np.int64]:
         return np.where(mask, values, 0)

@@ -42,6 +42,10 @@ class Slot(IntEnum):
     SIZE = 28  # of POPULATION packets so many are taken
     POPULATION = 29
     INTERFACE = 30  # that an option is about
+    OUTPUT = 31
+    BACK_OCTETS = 32  # of a record that tells both directions: what the one who was spoken to sent
+    BACK_PACKETS = 33
+    BACK_FLAGS = 34
 
 
 SLOTS = len(Slot)
@@ -59,10 +63,15 @@ class Unit(IntEnum):
     MICROSECONDS = 5
 
 
+REVERSE = 29305
+"""Enterprise number by which an element is said of the other direction (RFC 5103, 6.1)."""
+BACK = 1 << 16
+"""Added to the numbers of such elements."""
+
 ELEMENTS: Mapping[int, Slot] = MappingProxyType(
     {
         1: Slot.OCTETS, 2: Slot.PACKETS, 3: Slot.FLOWS, 4: Slot.PROTOCOL, 6: Slot.FLAGS,
-        7: Slot.SRC_PORT, 8: Slot.SRC4, 10: Slot.INPUT, 11: Slot.DST_PORT, 12: Slot.DST4,
+        7: Slot.SRC_PORT, 8: Slot.SRC4, 10: Slot.INPUT, 11: Slot.DST_PORT, 12: Slot.DST4, 14: Slot.OUTPUT,
         21: Slot.END, 22: Slot.START, 23: Slot.OCTETS, 24: Slot.PACKETS, 27: Slot.SRC6,
         28: Slot.DST6, 32: Slot.ICMP, 34: Slot.INTERVAL, 48: Slot.SAMPLER, 50: Slot.INTERVAL,
         56: Slot.SRC_MAC, 80: Slot.DST_MAC, 85: Slot.OCTETS, 86: Slot.PACKETS,
@@ -71,7 +80,9 @@ ELEMENTS: Mapping[int, Slot] = MappingProxyType(
         157: Slot.END, 158: Slot.START, 159: Slot.END, 160: Slot.BOOT, 161: Slot.DURATION,
         162: Slot.DURATION, 176: Slot.ICMP_TYPE, 178: Slot.ICMP_TYPE, 180: Slot.SRC_PORT,
         181: Slot.DST_PORT, 182: Slot.SRC_PORT, 183: Slot.DST_PORT, 197: Slot.FRAGMENT_FLAGS,
-        231: Slot.OCTETS, 252: Slot.INPUT, 298: Slot.PACKETS, 302: Slot.SAMPLER, 305: Slot.INTERVAL,
+        231: Slot.OCTETS, 232: Slot.BACK_OCTETS, 299: Slot.BACK_PACKETS, BACK | 1: Slot.BACK_OCTETS,
+        BACK | 2: Slot.BACK_PACKETS, BACK | 6: Slot.BACK_FLAGS, BACK | 85: Slot.BACK_OCTETS,
+        BACK | 86: Slot.BACK_PACKETS, 252: Slot.INPUT, 298: Slot.PACKETS, 302: Slot.SAMPLER, 305: Slot.INTERVAL,
         306: Slot.SPACE, 309: Slot.SIZE, 310: Slot.POPULATION, 352: Slot.OCTETS,
     }
 )  # fmt: skip

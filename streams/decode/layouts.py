@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from controller.domain.errors import BadInput
 from streams.decode.compiled import compiled
-from streams.decode.elements import ELEMENTS, PREFERRED, SLOTS, UNITS, WIDE, Slot, Unit
+from streams.decode.elements import BACK, ELEMENTS, PREFERRED, REVERSE, SLOTS, UNITS, WIDE, Slot, Unit
 from streams.decode.packets import number
 
 V9, IPFIX = 9, 10
@@ -32,7 +32,10 @@ _pair = struct.Struct(">HH").unpack_from
 
 @dataclass(frozen=True)
 class Layout:
-    """The fields of a record, in order: element numbers (-1 for an enterprise's own) and lengths."""
+    """The fields of a record, in order: element numbers and lengths.
+
+    An enterprise's own elements are -1, those of the other direction have BACK added.
+    """
 
     elements: tuple[int, ...]
     lengths: tuple[int, ...]
@@ -144,7 +147,8 @@ def _fields(body: bytes, at: int, count: int, version: int) -> tuple[int, tuple[
         element, length = _pair(body, at)
         at += 4
         if version == IPFIX and element & _ENTERPRISE:
-            element, at = _UNREAD, at + 4
+            reverse = body[at : at + 4] == REVERSE.to_bytes(4, "big")
+            element, at = BACK | (element ^ _ENTERPRISE) if reverse else _UNREAD, at + 4
         elements.append(element)
         lengths.append(length)
     if at > len(body):

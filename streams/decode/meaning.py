@@ -1,7 +1,7 @@
 """What the values of a record mean: times in ns, addresses as words, fragments, drops, and how it was sampled."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from streams.decode.columns import FRAGMENT6, ICMP, ICMP6, NO_PROTOCOL
 from streams.decode.columns import interned as distinct_values
 from streams.decode.elements import Slot, Unit
 from streams.decode.layouts import Layout, Values
-from streams.decode.records import MAPPED, Records, interned
+from streams.decode.records import MAPPED, Records, interned, joined, picked
 from streams.decode.templates import Speaker, Templates
 
 HIGHEST = 1 << 48
@@ -38,14 +38,48 @@ class Origin:
 
 def believable(read: Values) -> NDArray[np.bool_]:
     """Records whose counts can be."""
-    answer: NDArray[np.bool_] = (read.column(Slot.OCTETS) < HIGHEST) & (read.column(Slot.PACKETS) < HIGHEST)
+    counts = (Slot.OCTETS, Slot.PACKETS, Slot.BACK_OCTETS, Slot.BACK_PACKETS)
+    answer: NDArray[np.bool_] = np.logical_and.reduce([read.column(slot) < HIGHEST for slot in counts])
     return answer
 
 
 def meant(
     read: Values, origin: Origin, layouts: Sequence[Layout], exporters: Sequence[bytes], known: Templates
 ) -> Records:
-    """The records of sets that count traffic."""
+    """The records of sets that count traffic. One that tells of both directions comes to two."""
+    there = _there(read, origin, layouts, exporters, known)
+    octets, packets = read.column(Slot.BACK_OCTETS), read.column(Slot.BACK_PACKETS)
+    both = (octets > 0) | (packets > 0)
+    return joined((there, _back(there, read, both))) if both.any() else there
+
+
+def _back(there: Records, read: Values, both: NDArray[np.bool_]) -> Records:
+    """The other direction of records (RFC 5103; RFC 7011 calls its sender the responder)."""
+
+    def number(slot: Slot) -> NDArray[np.int64]:
+        column: NDArray[np.int64] = read.column(slot).view(np.int64)
+        return column
+
+    turned = replace(
+        there,
+        src=there.dst,
+        dst=there.src,
+        src_mac=there.dst_mac,
+        dst_mac=there.src_mac,
+        bytes=number(Slot.BACK_OCTETS),
+        packets=number(Slot.BACK_PACKETS),
+        src_port=there.dst_port,
+        dst_port=there.src_port,
+        tcp_flags=number(Slot.BACK_FLAGS) & 0xFF,
+        icmp_type=np.zeros(len(there), np.int64),
+        in_if=number(Slot.OUTPUT) & 0xFFFF_FFFF,
+    )
+    return picked(turned, both)
+
+
+def _there(
+    read: Values, origin: Origin, layouts: Sequence[Layout], exporters: Sequence[bytes], known: Templates
+) -> Records:
     held = _Held(read, origin, layouts)
     of, number = read.of, held.number
     protocol = np.where(held.has(Slot.PROTOCOL), number(Slot.PROTOCOL) & 0xFF, NO_PROTOCOL)

@@ -53,6 +53,11 @@ def joined(parts: Sequence[Records]) -> Records:
     return Records(*(np.concatenate([getattr(one, name) for one in parts], axis=-1) for name in Records.__slots__))
 
 
+def picked(records: Records, chosen: NDArray[np.bool_]) -> Records:
+    """These records only."""
+    return Records(*(getattr(records, name)[..., chosen] for name in Records.__slots__))
+
+
 def columns(records: Records, names: tuple[str, ...], trust: Trust) -> Columns:
     """The columns of records; `names` are the exporters'."""
     count = len(records)

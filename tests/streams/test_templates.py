@@ -1,7 +1,10 @@
 """NetFlow v9 and IPFIX: records by their templates, in every shape that the specifications allow."""
 
+import os
+import re
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -37,6 +40,7 @@ from tests.streams.export_cases import (
 )
 
 Packet = Callable[..., bytes]
+CORPUS = Path(os.environ.get("CORDON_CORPUS", "../shared/data"))
 BOTH = pytest.mark.parametrize(("packet", "templates", "options"), [(netflow9, 0, 1), (ipfix, 2, 3)])
 SMALL = (SRC, DST, PACKETS, OCTETS)
 
@@ -138,7 +142,7 @@ def test_fields_of_variable_length_are_passed_over_whole(length: int) -> None:
 
 
 def test_an_enterprises_fields_are_passed_over() -> None:
-    fields = ((1, 4, 35632), SRC, DST, (2, 8, 29305), PACKETS, OCTETS)
+    fields = ((1, 4, 35632), SRC, DST, (2, 8, 9), PACKETS, OCTETS)
     record = b"\xff" * 4 + plain()[:8] + b"\xff" * 8 + struct.pack("!II", 4, 400)
     assert columns(ipfix(a_set(2, template(256, fields)), a_set(256, record))).packets.tolist() == [4]
 
@@ -156,6 +160,19 @@ def test_ipv6_is_told_and_a_template_for_both_families_tells_which() -> None:
     one = columns(ipfix(a_set(2, template(256, fields)), a_set(256, records)))
     assert [str(unpacked(one.addresses[at])) for at in one.src] == ["2001:db8::1", "198.18.1.2"]
     assert [str(unpacked(one.addresses[at])) for at in one.dst] == ["2001:db8::2", "192.0.2.9"]
+
+
+@pytest.mark.parametrize(
+    "back", [((2, 4, 29305), (1, 4, 29305)), ((86, 8, 29305), (85, 8, 29305)), ((299, 4), (232, 4))]
+)
+def test_a_record_of_both_directions_comes_to_two(back: tuple[tuple[int, ...], tuple[int, ...]]) -> None:
+    counts = [(number(packets, back[0][1]) + number(packets * 50, back[1][1])) for packets in (3, 0)]
+    records = b"".join(plain() + number(5, 2) + number(6, 2) + count for count in counts)
+    fields = (*PLAIN, INPUT, (14, 2), *back)
+    one = columns(ipfix(a_set(2, template(256, fields)), a_set(256, records)))
+    assert (one.packets.tolist(), one.bytes.tolist()) == ([10, 10, 3], [1000, 1000, 150])
+    assert [str(unpacked(one.addresses[at])) for at in (one.src[2], one.dst[2])] == ["192.0.2.9", "198.18.1.2"]
+    assert (one.src_port[2], one.dst_port[2], one.in_if.tolist()) == (80, 4000, [5, 5, 6])
 
 
 NTP = EXPORT_S + 2_208_988_800
@@ -353,3 +370,65 @@ def test_whatever_comes_is_counted_and_nothing_falls(packets: list[tuple[Packet,
 @given(st.sampled_from([5, 9, 10]), st.binary(max_size=400))
 def test_noise_behind_a_version_is_counted(version: int, noise: bytes) -> None:
     assert heard(struct.pack("!H", version) + noise).received >= 0
+
+
+LOGSTASH = "logstash-plugins__logstash-codec-netflow/spec/codecs"
+GRAYLOG = "Graylog2__graylog-plugin-netflow/src/test/resources/netflow-data"
+RECORDED = [  # datagrams in order, records kept and skipped, and what is told of the first: figures counted by hand
+    ([f"{LOGSTASH}/ipfix_test_netscaler_tpl.dat", f"{LOGSTASH}/ipfix_test_netscaler_data.dat"], 3, 0,
+     "192.168.0.1 10.0.0.1 51053 443 6 1 40"),
+    ([f"{LOGSTASH}/ipfix_test_viptela_tpl257.dat", f"{LOGSTASH}/ipfix_test_viptela_data257.dat"], 1, 0,
+     "10.113.7.54 172.16.21.27 41717 443 6 8 775"),
+    ([f"{LOGSTASH}/netflow9_test_cisco_asa_1_tpl.dat", f"{LOGSTASH}/netflow9_test_cisco_asa_1_data.dat"], 14, 0,
+     "192.168.14.1 2.2.2.11 0 0 1 0 56"),
+    ([f"{LOGSTASH}/netflow9_test_cisco_nbar_tpl262.dat", f"{LOGSTASH}/netflow9_test_cisco_nbar_data262.dat"], 5, 0,
+     "10.30.18.62 10.30.19.180 0 0 1 1 44"),
+    ([f"{LOGSTASH}/netflow9_test_macaddr_tpl.dat", f"{LOGSTASH}/netflow9_test_macaddr_data.dat"], 0, 30, ""),
+    ([f"{GRAYLOG}/netflow-v5-2.dat"], 30, 0, "14.63.211.15 192.168.124.20 80 47994 6 110 317221"),
+    ([f"{GRAYLOG}/netflow-v9-2-1.dat", f"{GRAYLOG}/netflow-v9-2-2.dat"], 1, 1,
+     "192.168.124.1 239.255.255.250 3072 1900 17 8 2818"),
+    (["bitkeks__python-netflow-v9-softflowd/tests/extracted/PACKET_V9_TEMPLATE_MIXED.bin"], 8, 0,
+     "127.0.0.1 127.0.0.1 80 37932 6 75 102416"),
+]  # fmt: skip
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no captures in {CORPUS}")
+@pytest.mark.parametrize(("files", "kept", "skipped", "first"), RECORDED)
+def test_what_real_exporters_sent_is_told(files: list[str], kept: int, skipped: int, first: str) -> None:
+    known = Templates()
+    flows = [heard((CORPUS / file).read_bytes(), known=known) for file in files]
+    one = flows[-1].columns
+    assert (0 if one is None else len(one), sum(each.skipped for each in flows)) == (kept, skipped)
+    if one is not None:
+        ends = [str(unpacked(one.addresses[side[0]])) for side in (one.src, one.dst)]
+        figures = (one.src_port, one.dst_port, one.protocol, one.packets, one.bytes)
+        assert " ".join([*ends, *(str(column[0]) for column in figures)]) == first
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no captures in {CORPUS}")
+def test_yafs_records_agree_with_what_telegraf_read_in_them() -> None:
+    folder = CORPUS / "influxdata__telegraf/plugins/inputs/netflow/testcases/ipfix_example"
+    known = Templates()
+    read: list[tuple[str, ...]] = []
+    for file in sorted(folder.glob("*.bin")):
+        one = heard(file.read_bytes(), known=known).columns
+        for at in range(0 if one is None else len(one)):
+            assert one is not None
+            src, dst = (str(unpacked(one.addresses[side[at]])) for side in (one.src, one.dst))
+            read.append(
+                (src, dst, str(one.src_port[at]), str(one.dst_port[at]), str(one.packets[at]), str(one.bytes[at]))
+            )
+    golden = []
+    for line in (folder / "expected.out").read_text().splitlines():
+        said = dict(re.findall(r'(\w+)="?([^",]*?)"?u?(?=[, ])', line))
+        if "in_total_bytes" not in said:
+            continue
+        ends, ports = (said["src"], said["dst"]), (said.get("src_port", "0"), said.get("dst_port", "0"))
+        golden.append((*ends, *ports, said["in_total_packets"], said["in_total_bytes"]))
+        if "type_29305_85" in said:
+            back = (str(int(said["type_29305_86"], 16)), str(int(said["type_29305_85"], 16)))
+            golden.append((*ends[::-1], *ports[::-1], *back))
+    assert len(golden) > 29
+    assert sorted(read) == sorted(golden)
