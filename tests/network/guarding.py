@@ -4,21 +4,26 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 
+from controller.domain import toml
+from controller.domain.rulebook import Rulebook
 from deploy import running
 from deploy.lab.net.lab import Lab
 from deploy.lab.rig import connection
 from deploy.parts import Layout
 from deploy.supervisor import Supervisor
+from deploy.tomlwriting import toml_text
 from tests.network.waiting import until
 
 LIVE_NS = 3_000_000_000  # event time is this close behind the wall clock when Cordon keeps up
-START_S, DECIDE_S = 60.0, 40.0
+START_S, DECIDE_S = 90.0, 60.0
+FADED_S = 1.5
 OPEN = {"proposed", "approved", "applying", "enforced", "releasing", "stuck"}
 
 
@@ -70,6 +75,22 @@ class Guarded:
         full = [self.get(f"/decisions/{one['id']}") for one in listed if one["state"] in OPEN]
         return [one for one in full if not host or host in {one["host"], one["subject"]}]
 
+    def await_calm(self) -> None:
+        """Until nothing is open and nobody is above any threshold: what was, has faded."""
+
+        def calm() -> bool:
+            return not self.decisions() and not self.get("/hosts", level="watch")["items"]
+
+        until(calm, what="the network to be calm", deadline_s=DECIDE_S, shown=self.story)
+
+    def await_quiet(self, host: str) -> None:
+        """Until the streams say of a host that it is below every threshold."""
+
+        def quiet() -> bool:
+            return host not in {one["host"] for one in self.get("/hosts", level="watch")["items"]}
+
+        until(quiet, what=f"{host} to be quiet", deadline_s=DECIDE_S, shown=self.story)
+
     def await_decision(self, host: str, state: str) -> dict[str, Any]:
         """The decision about a host, in a state."""
         found: list[dict[str, Any]] = []
@@ -109,7 +130,9 @@ class Guarded:
 
     def story(self) -> str:
         """What stands in the ledger, for the message of a test that fails."""
-        hosts = [f"{one['subject']} {one['score']} {one.get('finding')}" for one in self.get("/hosts", limit=6)["items"]]
+        hosts = [
+            f"{one['subject']} {one['score']} {one.get('finding')}" for one in self.get("/hosts", limit=6)["items"]
+        ]
         told = [
             f"{one['subject']} {one['host']} {one['state']} {[fence['kind'] for fence in one['plan']]}"
             f" {[reason['text'] for reason in one['reasons']]}"
@@ -118,14 +141,27 @@ class Guarded:
         return f"hosts: {hosts}; decisions: {told}"
 
 
+def forgetful(policy: Path) -> str:
+    """The lab's policy, under which a flood that is over is forgotten soon: tests follow each other closely."""
+    rules = toml.read(policy.read_text(), Rulebook, file=str(policy))
+    found = rules.detectors
+    quick = {
+        name: replace(getattr(found, name), half_life_s=FADED_S)
+        for name in ("flood", "flood_ratio", "fragments", "malformed", "odd_protocol", "spoofed_source", "scan")
+    }
+    return toml_text(replace(rules, detectors=replace(found, **quick)))
+
+
 @contextmanager
 def guarded(lab: Lab, home: Path, *, mode: str = "", broker: str = "") -> Iterator[Guarded]:
     """Start all of Cordon for a lab and wait until it keeps up; an empty `broker` means the embedded one."""
     home.mkdir(parents=True, exist_ok=True)
+    policy = home / "policy.toml"
+    policy.write_text(forgetful(lab.policy))
     layout = Layout(
         run=home,
         site=lab.site,
-        policy=lab.policy,
+        policy=policy,
         broker=broker,
         ledger=f"sqlite:///{home / 'ledger.sqlite3'}",
         known_hosts=lab.known_hosts,

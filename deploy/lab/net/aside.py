@@ -146,13 +146,16 @@ class Testimony:
 
 
 class Witnesses:
-    """Sniffers at `places`, and probes between the pairs of `bystanders`, `rate` packets a second each."""
+    """Sniffers at `places`, and probes between the pairs of `bystanders`, `rate` packets a second each.
+
+    A place is a machine's name, or place/interface where there are several.
+    """
 
     def __init__(
         self, lab: Up, places: Iterable[str], bystanders: Sequence[tuple[str, str]] = (), *, rate: float = 100.0
     ) -> None:
         self._asked = {
-            "watch": {place: lab.namespace(place) for place in places},
+            "watch": {place: _card(lab, place) for place in places},
             "probes": [
                 {
                     "name": f"{one}-{other}-ipv{version}",
@@ -194,6 +197,11 @@ class Witnesses:
     ) -> None:
         if self._child is not None:
             self._child.close()
+
+
+def _card(lab: Up, place: str) -> tuple[str, str]:
+    where, _, interface = place.partition("/")
+    return lab.namespace(where), interface or "eth0"
 
 
 def address(plan: Network, place: str, version: int) -> str:

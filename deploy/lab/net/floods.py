@@ -14,6 +14,7 @@ PPS = 6_700.0
 """As in the race with FastNetMon."""
 
 FORGED_MAC, DEAD_MAC = Mac("02:00:5e:00:fe:01"), Mac("02:00:5e:00:fe:99")
+ODD = 100
 RANDOM_SOURCES = 2_048
 
 
@@ -63,13 +64,16 @@ def _saturation6(plan: Network, sender: Machine, stamp: int) -> list[bytes]:
 
 
 def _fragments(plan: Network, sender: Machine, stamp: int) -> list[bytes]:
-    """Small pieces that never become a whole, and now and then a packet of a protocol that there is not."""
+    """Small pieces that never become a whole, and now and then a packet of a protocol that there is not.
+
+    Those have a stamp of their own.
+    """
     pieces = [
         piece
         for identity in range(1, 65)
         for piece in fragments(_out(sender), stamp, identity=identity, pieces=6, octets=40)
     ]
-    return [*pieces, *(ip(_out(sender), 253, payload(stamp, 40)) for _ in range(32))]
+    return [*pieces, *(ip(_out(sender), 253, payload(stamp + ODD, 40)) for _ in range(32))]
 
 
 def _random(plan: Network, sender: Machine, stamp: int) -> list[bytes]:
@@ -84,6 +88,15 @@ def _as(owner: str) -> Callable[[Network, Machine, int], list[bytes]]:
         return [udp(_out(sender, src=plan.by_name[owner].ipv4), payload(stamp, 120))]
 
     return build
+
+
+def _as_neighbour(plan: Network, sender: Machine, stamp: int) -> list[bytes]:
+    return [udp(_out(sender, src=neighbour(plan, sender).ipv4), payload(stamp, 120))]
+
+
+def neighbour(plan: Network, machine: Machine) -> Machine:
+    """The next machine on the same switch port. Raises StopIteration where nobody else hangs on it."""
+    return next(one for one in plan.machines if one.port == machine.port and one.name != machine.name)
 
 
 def _forged_mac(plan: Network, sender: Machine, stamp: int) -> list[bytes]:
@@ -114,7 +127,7 @@ KINDS: Mapping[str, _Kind] = MappingProxyType(
         "saturation6": _Kind(2, "c2", "the same over IPv6", _saturation6),
         "fragments": _Kind(3, "s2", "scenario 2: fragments and odd packets through the firewall", _fragments, 5_000.0),
         "forged-a": _Kind(4, "c3", "scenario 9a: random sources", _random),
-        "forged-b": _Kind(5, "c3", "scenario 9b: as its neighbour on the same port", _as("c4")),
+        "forged-b": _Kind(5, "c3", "scenario 9b: as its neighbour on the same port", _as_neighbour),
         "forged-c": _Kind(6, "c3", "scenario 9c: as a customer on another switch", _as("d3")),
         "forged-d": _Kind(7, "c3", "scenario 9d: as the DNS server", _as("dns1")),
         "forged-e": _Kind(8, "c3", "scenario 9e: under a MAC that nobody has", _forged_mac),

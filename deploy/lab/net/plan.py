@@ -252,7 +252,7 @@ def _ports(machines: list[Machine], segments: dict[str, Segment]) -> Iterator[Sw
     yield port("sw2", "fw1", ("fw1", "inside"), PortRole.TRUNK, segments["shared"].vlan)
     yield port("sw1", HYPERVISOR, (HYPERVISOR, "eth0"), PortRole.EDGE, segments["vps"].vlan)
     vps, hv2 = segments["vps"].vlan, MANAGED_HYPERVISOR
-    yield port("sw2", hv2, (hv2, "uplink"), PortRole.EDGE, vps)
+    yield port("sw2", hv2, (hv2, "uplink"), PortRole.TRUNK, vps)
     yield port(hv2, "uplink", ("sw2", hv2), PortRole.UPLINK, vps)
     for machine in machines:
         if not machine.hypervisor:

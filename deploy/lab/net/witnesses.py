@@ -1,8 +1,8 @@
 """Who received what of which flood, and which packets between neighbours were lost: one process, many namespaces.
 
-`python -m deploy.lab.net.witnesses` reads one line of JSON, `{"watch": {place: namespace}, "probes": [{"name", "from",
-"to", "src", "dst"}], "every_s": S}`, and then answers each further line with a line of counts. It ends with its input.
-Times are the kernel's own stamps of arrival, nanoseconds since the epoch.
+`python -m deploy.lab.net.witnesses` reads one line of JSON, `{"watch": {place: [namespace, interface]}, "probes":
+[{"name", "from", "to", "src", "dst"}], "every_s": S}`, and then answers each further line with a line of counts. It
+ends with its input. Times are the kernel's own stamps of arrival, nanoseconds since the epoch.
 """
 
 import json
@@ -54,10 +54,10 @@ class Seen:
 class Watch:
     """All that arrives at one place's card."""
 
-    def __init__(self, space: str) -> None:
+    def __init__(self, space: str, interface: str) -> None:
         with inside(space):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
-            self.socket.bind(("eth0", ETH_P_ALL))
+            self.socket.bind((interface, ETH_P_ALL))
         self.socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
         self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER)
         self.socket.setblocking(False)
@@ -116,8 +116,10 @@ class Probe:
 class Witnesses:
     """Everybody who looks or asks."""
 
-    def __init__(self, watch: Mapping[str, str], probes: Sequence[Mapping[str, str]], every_s: float) -> None:
-        self._watches = {place: Watch(space) for place, space in watch.items()}
+    def __init__(
+        self, watch: Mapping[str, tuple[str, str]], probes: Sequence[Mapping[str, str]], every_s: float
+    ) -> None:
+        self._watches = {place: Watch(*where) for place, where in watch.items()}
         self._probes: dict[str, Probe] = {}
         self._every_s = every_s
         self._selector = selectors.DefaultSelector()
