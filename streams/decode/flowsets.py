@@ -88,6 +88,7 @@ class _Reading:
         self._octets = len(frame.payload)
         self._later: list[tuple[int, int, int, int]] = []
         self._which: dict[tuple[int, int, int, int], int] = {}
+        self._repeated: set[tuple[int, int, int, int, bytes]] = set()  # said before, and nothing changed since
 
     def take(self, datagram: int, number: int, start: int, end: int) -> None:
         """Take the next set."""
@@ -100,7 +101,16 @@ class _Reading:
             return
         kind = (self._versions[datagram], number)
         if kind in _TEMPLATES or kind in _OPTIONS:
-            self._learn(datagram, self.frame.payload[start:end], options=kind in _OPTIONS)
+            body = self.frame.payload[start:end]
+            said = (*self._key(datagram, number), body)
+            if said in self._repeated:
+                return
+            before = self.known.changes
+            sound = self._learn(datagram, body, options=kind in _OPTIONS)
+            if self.known.changes != before:
+                self._repeated.clear()
+            if sound:
+                self._repeated.add(said)
 
     def finish(self) -> None:
         """Read what came before its template in this frame; the rest has to wait for a later one."""
@@ -140,7 +150,8 @@ class _Reading:
             self.layouts.append(layout)
         return which
 
-    def _learn(self, datagram: int, body: bytes, *, options: bool) -> None:
+    def _learn(self, datagram: int, body: bytes, *, options: bool) -> bool:
+        """Take in a set of templates; whether it could be read."""
         speaker = self._speaker(datagram)
         try:
             for number, layout in templates(body, version=speaker.version, options=options):
@@ -155,6 +166,8 @@ class _Reading:
                     self._release(datagram, number, waiting)
         except BadInput:
             self.broken.append(datagram)
+            return False
+        return True
 
     def _release(self, datagram: int, number: int, waiting: Waiting) -> None:
         which = self._layout(datagram, number)

@@ -1,0 +1,101 @@
+"""How many records a CPU-second takes from datagrams to columns, and on to rows. Writes bench/decode.json.
+
+No speed is asserted: what else the machine does shows in it.
+"""
+
+import json
+import random
+import struct
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+from pathlib import Path
+from statistics import median
+
+import pytest
+
+from controller.domain.address import packed
+from controller.domain.estate import Estate
+from streams.decode import received
+from streams.decode.columns import Flows
+from streams.decode.datagrams import frame
+from streams.decode.templates import Templates
+from streams.grouping import Grouping
+from streams.keys import scope_digest
+from streams.places import Places
+from tests.streams import export_cases as cases
+from tests.streams.world import site
+
+DATAGRAMS, RECORDS, RUNS = 500, 30, 7
+BENCH = Path(__file__).parents[2] / "bench" / "decode.json"
+FIELDS = (
+    cases.SRC, cases.DST, (15, 4), cases.INPUT, (14, 2), cases.PACKETS, cases.OCTETS, (22, 4), (21, 4), cases.SPORT,
+    cases.DPORT, (6, 1), cases.PROTOCOL, (5, 1), (61, 1),
+)  # fmt: skip
+
+
+def address(of: random.Random) -> str:
+    return f"198.18.{of.randrange(16)}.{of.randrange(256)}"
+
+
+def five(of: random.Random) -> bytes:
+    made = (cases.Five(src=address(of), dst=address(of), src_port=of.randrange(65536)) for _ in range(RECORDS))
+    return cases.netflow5(*made)
+
+
+def by_template(packet: Callable[..., bytes], templates: int) -> Callable[[random.Random], bytes]:
+    def made(of: random.Random) -> bytes:
+        records = b"".join(_record(of) for _ in range(RECORDS))
+        return packet(cases.a_set(templates, cases.template(256, FIELDS)), cases.a_set(256, records))
+
+    return made
+
+
+def _record(of: random.Random) -> bytes:
+    ends = ip_address(address(of)).packed + ip_address(address(of)).packed
+    times = cases.UPTIME_MS - 9000, cases.UPTIME_MS - 1000
+    return (
+        ends
+        + bytes(4)
+        + struct.pack("!HHIIII", 3, 4, 5, 500, *times)
+        + struct.pack("!HHBBBB", of.randrange(65536), 80, 27, 6, 0, 0)
+    )
+
+
+KINDS = {"netflow5": five, "netflow9": by_template(cases.netflow9, 0), "ipfix": by_template(cases.ipfix, 2)}
+
+
+def cpu_s(run: Callable[[], Flows]) -> float:
+    spent = []
+    for _ in range(RUNS):
+        start = time.process_time()
+        flows = run()
+        spent.append(time.process_time() - start)
+        assert flows.columns is not None
+        assert len(flows.columns) == DATAGRAMS * RECORDS
+    return median(spent)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_records_per_cpu_second(kind: str) -> None:
+    of = random.Random(7)
+    made = [KINDS[kind](of) for _ in range(DATAGRAMS)]
+    value = frame([packed(ip_address(cases.ROUTER))], [0] * DATAGRAMS, [cases.AT] * DATAGRAMS, made)
+    received.prepare()
+    known, grouping, scope = Templates(), Grouping(Places(Estate(site())), (), tick_ns=250_000_000), scope_digest("")
+
+    def decoded() -> Flows:
+        return received.decode(value, cases.TRUST, known)
+
+    def combined() -> Flows:
+        flows = decoded()
+        assert flows.columns is not None
+        grouping.rows(flows.columns, scope)
+        return flows
+
+    combined()
+    figures = {"decode": cpu_s(decoded), "decode_and_group": cpu_s(combined)}
+    told = json.loads(BENCH.read_text()) if BENCH.exists() else {}
+    told[kind] = {f"{name}_records_per_cpu_s": round(DATAGRAMS * RECORDS / spent) for name, spent in figures.items()}
+    BENCH.parent.mkdir(exist_ok=True)
+    BENCH.write_text(json.dumps(told, indent=2) + "\n")
