@@ -119,13 +119,15 @@ class Streams:
         self._inputs = {kind: f"{source.topic}/0" for kind, source in self._sources.items()}
         inputs = tuple(dict.fromkeys(self._inputs.values()))
         self._combiner = Combiner(estate, rules, partitions=1)
+        self._memories = {kind: self._combiner.memory(source) for kind, source in self._sources.items()}
         self._scorer = Scorer(estate, rules, partition=0, partitions=1, inputs=inputs)
         self._last_ns = 0
 
     def take(self, piece: Piece, report: Report) -> list[Verdict]:
         """Score one frame, and let time come as far as its last record."""
         source = self._sources[piece.format]
-        combined = self._combiner.frame(piece.value, source=source, kafka_ns=piece.at_ns)
+        memory = self._memories[piece.format]
+        combined = self._combiner.frame(piece.value, source=source, kafka_ns=piece.at_ns, memory=memory)
         report.received += combined.received
         report.skipped += combined.skipped
         report.dead += combined.dead

@@ -85,18 +85,22 @@ def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> 
     from streams.app import Plan, make_app
     from streams.score import Scorer
     from streams.shift import Crew, inputs_of
-    from streams.state import Positions, Producer
+    from streams.state import LessonLog, Positions, Producer
 
     settings, way = where.settings(), where.access()
     used = (source.topic for source in settings.estate.site.sources)
-    topics = where.topics(settings, way, needs=(wire.ACTIVITY, wire.STATE, wire.VERDICTS, wire.HEALTH, *used))
+    topics = where.topics(
+        settings, way, needs=(wire.ACTIVITY, wire.STATE, wire.LESSONS, wire.VERDICTS, wire.HEALTH, *used)
+    )
     estate, rules, partitions = settings.estate, settings.rules, topics[wire.ACTIVITY]
     sources = estate.site.sources
     inputs = inputs_of({source.topic: topics[source.topic] for source in sources})
+    producer = Producer(way)
     crew = Crew(
         access=way,
-        producer=Producer(way),
+        producer=producer,
         positions=Positions(way, f"{group}-positions"),
+        lessons=LessonLog(way, producer, Positions(way, f"{group}-lessons")),
         combine=Combine(Combiner(estate, rules, partitions=partitions), sources, partitions=partitions),
         scorer=lambda partition: Scorer(
             estate, rules, partition=partition, partitions=partitions, inputs=inputs, digest=settings.scorer

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from streams.decode.columns import Columns, Flows
 from streams.decode.flows import Trust
 from streams.grouping import Grouping
 from streams.keys import bucket_of, buckets_of, scope_digest
+from streams.lessons import Memory
 from streams.places import Places
 from streams.rows import Body, Claim, Sighting, Symptom, encode
 
@@ -49,22 +49,34 @@ class Combined:
         return sum(reject.count for reject in self.rejects)
 
 
-Decode = Callable[[bytes, Trust], Flows]
+@dataclass(frozen=True, slots=True)
+class _Format:
+    """How messages of a format are read, and what that has to remember: nothing, anew or as it was saved."""
+
+    decode: Callable[[bytes, Trust, Memory | None], Flows]
+    memory: Callable[[bytes | None], Memory | None] = lambda _: None
 
 
-def _decoders(formats: Iterable[SourceFormat]) -> Mapping[SourceFormat, Decode]:
+def _formats(wanted: Iterable[SourceFormat]) -> Mapping[SourceFormat, _Format]:
     """What reads each format. Compiled code is loaded only where a source needs it, and then at once."""
-    made: dict[SourceFormat, Decode] = {
-        SourceFormat.GOFLOW2_JSON: goflow2.decode,
-        SourceFormat.PMACCT_JSON: pmacct.decode,
+    made = {
+        SourceFormat.GOFLOW2_JSON: _Format(lambda frame, trust, _: goflow2.decode(frame, trust)),
+        SourceFormat.PMACCT_JSON: _Format(lambda frame, trust, _: pmacct.decode(frame, trust)),
     }
-    if SourceFormat.DATAGRAMS in formats:
-        from streams.decode import received
-        from streams.decode.templates import Templates
-
-        received.prepare()
-        made[SourceFormat.DATAGRAMS] = partial(received.decode, known=Templates())
+    if SourceFormat.DATAGRAMS in wanted:
+        made[SourceFormat.DATAGRAMS] = _datagrams()
     return made
+
+
+def _datagrams() -> _Format:
+    from streams.decode import received
+    from streams.decode.templates import Templates
+
+    def decode(frame: bytes, trust: Trust, memory: Memory | None) -> Flows:
+        return received.decode(frame, trust, memory if isinstance(memory, Templates) else None)
+
+    received.prepare()
+    return _Format(decode, lambda saved: Templates() if saved is None else Templates.restored(saved))
 
 
 class Combiner:
@@ -76,14 +88,25 @@ class Combiner:
         self._grouping = Grouping(Places(estate), estate.site.expected, tick_ns=self._tick_ns)
         self._devices = frozenset(str(exporter) for exporter in estate.exporters)
         self._accuser = Accuser(estate)
-        self._decoders = _decoders(source.format for source in estate.site.sources)
+        self._formats = _formats(source.format for source in estate.site.sources)
 
-    def frame(self, value: bytes, *, source: Source, kafka_ns: int) -> Combined:
-        """Combine one Kafka message of `source`; `kafka_ns` is its timestamp. Never raises for bad input."""
+    def memory(self, source: Source, saved: bytes | None = None) -> Memory | None:
+        """What reading a partition of `source` has to remember: anew, or as it was saved; None where that is nothing.
+
+        Raises BadInput for what was never saved.
+        """
+        known = self._formats.get(source.format)
+        return None if known is None else known.memory(saved)
+
+    def frame(self, value: bytes, *, source: Source, kafka_ns: int, memory: Memory | None = None) -> Combined:
+        """Combine one Kafka message of `source`; `kafka_ns` is its timestamp. Never raises for bad input.
+
+        A message teaches `memory`, and is read as if nothing came before it where there is none.
+        """
         if source.format is SourceFormat.SYSLOG:
             return self._logs(value, source, kafka_ns)
-        decode = self._decoders[source.format]
-        return self._flows(decode(value, self._trust(source, kafka_ns)), source)
+        flows = self._formats[source.format].decode(value, self._trust(source, kafka_ns), memory)
+        return self._flows(flows, source)
 
     def _trust(self, source: Source, kafka_ns: int) -> Trust:
         named = frozenset(str(exporter) for exporter in source.exporters) or self._devices

@@ -16,6 +16,7 @@ from streams.activity import Combined
 from streams.checkpoint import Checkpoint
 from streams.decode import Reject
 from streams.envelope import Kind, Part, unpack
+from streams.lessons import Memory
 from streams.rows import records
 from streams.tally import Counts, Tally, tally_from, tally_of
 
@@ -29,8 +30,11 @@ MARK_AHEAD_NS = 60 * 1_000_000_000
 class FrameCombiner(Protocol):
     """What this module needs of `streams.activity.Combiner`."""
 
-    def frame(self, value: bytes, *, source: Source, kafka_ns: int) -> Combined:
+    def frame(self, value: bytes, *, source: Source, kafka_ns: int, memory: Memory | None = None) -> Combined:
         """Combine one frame."""
+
+    def memory(self, source: Source, saved: bytes | None = None) -> Memory | None:
+        """What reading a partition of the source has to remember: nothing, anew or as it was saved."""
 
 
 class ActivityScorer(Protocol):
@@ -96,19 +100,23 @@ class Combination:
 
 
 class Combine:
-    """Combines messages one by one and remembers nothing of them."""
+    """Combines messages one by one; what has to be remembered of them is the caller's."""
 
     def __init__(self, combiner: FrameCombiner, sources: Sequence[Source], *, partitions: int) -> None:
         self._combiner, self.partitions = combiner, partitions
         self._sources = {source.topic: source for source in sources}
 
-    def message(self, message: Message) -> Combination:
-        """Combine one message. Deterministic, so that it may be done again after a take-over."""
+    def memory(self, topic: str, saved: bytes | None = None) -> Memory | None:
+        """What reading a partition of a topic has to remember, or None. Raises BadInput for what was never saved."""
+        return self._combiner.memory(self._sources[topic], saved)
+
+    def message(self, message: Message, memory: Memory | None = None) -> Combination:
+        """Combine one message. What comes of it depends on it and on the memory, so that it may be done again."""
         if message.key == wire.MARK_KEY:
             return self._mark(message)
         try:
             combined = self._combiner.frame(
-                message.value, source=self._sources[message.topic], kafka_ns=message.kafka_ns
+                message.value, source=self._sources[message.topic], kafka_ns=message.kafka_ns, memory=memory
             )
         except Exception as error:  # a fault in decoding costs the frame, which is kept, and not the worker
             return self._unreadable(message, f"combine: {type(error).__name__}: {error}"[:200])

@@ -77,6 +77,7 @@ class Worker:
     async def _start(self) -> None:
         await self._crew.producer.start()
         await self._crew.positions.start()
+        await self._crew.lessons.start()
         self._decisions = AIOKafkaConsumer(
             **self._crew.access.client(),
             enable_auto_commit=False,
@@ -221,7 +222,7 @@ class Worker:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             if self._tasks:
-                clients = (self._decisions, self._crew.positions, self._crew.producer)
+                clients = (self._decisions, self._crew.positions, self._crew.lessons, self._crew.producer)
                 await asyncio.wait([asyncio.ensure_future(client.stop()) for client in clients], timeout=LEAVING_S)
 
 

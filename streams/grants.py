@@ -114,8 +114,8 @@ def _grants(sources: Collection[str], heard: Collection[str], group: str) -> Ite
     collected = fed(sources, heard)
     work: dict[str, tuple[Iterable[str], Iterable[str]]] = {  # reads, writes
         Role.STREAMS.principal: (
-            (*dict.fromkeys(sources), wire.ACTIVITY, wire.STATE, wire.DECISIONS),
-            (wire.ACTIVITY, wire.STATE, wire.VERDICTS, wire.HEALTH, wire.DEAD),
+            (*dict.fromkeys(sources), wire.ACTIVITY, wire.STATE, wire.LESSONS, wire.DECISIONS),
+            (wire.ACTIVITY, wire.STATE, wire.LESSONS, wire.VERDICTS, wire.HEALTH, wire.DEAD),
         ),
         Role.LISTEN.principal: ((), (*dict.fromkeys(heard), wire.HEALTH) if heard else ()),
         Role.CLOCK.principal: ((), (*collected, wire.HEALTH)),

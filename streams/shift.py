@@ -18,8 +18,9 @@ from controller.domain.address import subject_text
 from controller.domain.errors import BadInput
 from streams.agents import ActivityScorer, Combine, Lane, Message
 from streams.broker import Access
+from streams.lessons import Learning
 from streams.relay import Relay
-from streams.state import Positions, Producer, StateLog
+from streams.state import LessonLog, Positions, Producer, StateLog
 
 HEAL_EVERY_S = 0.25
 HEALS = 12
@@ -36,6 +37,7 @@ class Crew:
     access: Access
     producer: Producer
     positions: Positions
+    lessons: LessonLog
     combine: Combine
     scorer: Callable[[int], ActivityScorer]  # a fresh one for an activity partition
     inputs: tuple[str, ...]  # every source partition, "topic/partition"
@@ -85,12 +87,14 @@ class Shift:
     relay: Relay
     courses: dict[TopicPartition, Course] = field(default_factory=dict)
     lanes: dict[int, Lane] = field(default_factory=dict)
+    learnings: dict[str, Learning] = field(default_factory=dict)  # source partitions whose messages build on each other
     notes: list[str] = field(default_factory=list)
     _logs: dict[int, StateLog] = field(default_factory=dict)
     _saved: dict[int, int] = field(default_factory=dict)  # activity partition → offset of the last checkpoint
     _said: dict[int, list["asyncio.Future[Any]"]] = field(default_factory=dict)  # verdicts and letters on their way
     _taking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _saving: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _noting: asyncio.Lock = field(default_factory=asyncio.Lock)
     _sending: "asyncio.Task[None] | None" = None
 
     @classmethod
@@ -104,6 +108,7 @@ class Shift:
         partitions = [TopicPartition(one.topic, one.partition) for one in assigned]
         lanes = sorted(one.partition for one in partitions if one.topic == wire.ACTIVITY)
         crew.positions.assign([*partitions, *(TopicPartition(wire.STATE, partition) for partition in lanes)])
+        crew.lessons.assign(one for one in partitions if one.topic != wire.ACTIVITY)
         oldest = await crew.positions.beginnings(partitions)
         shift = cls(crew, Relay(crew.producer.post, partitions=crew.combine.partitions))
         await asyncio.gather(*(shift._open(partition, oldest) for partition in lanes))
@@ -112,6 +117,8 @@ class Shift:
             if start is not None and start < oldest[one]:
                 shift.remark(f"{one.topic}/{one.partition}: {oldest[one] - start} messages expired unread")
             shift.courses[one] = Course(max(start or 0, oldest[one]), crew.monotonic())
+            if one.topic != wire.ACTIVITY:
+                await shift._remember(one, start or 0)
         shift._sending = asyncio.create_task(_send(shift.relay, crash), name="relay")
         return shift
 
@@ -120,6 +127,23 @@ class Shift:
             return await self.crew.positions.committed(one)
         last = self.lanes[one.partition].last
         return last + 1 if last >= 0 else None
+
+    async def _remember(self, one: TopicPartition, position: int) -> None:
+        """Have in mind what was learned of a source partition before the message at `position`."""
+        combine = self.crew.combine
+        fresh = combine.memory(one.topic)
+        if fresh is None:
+            return
+        origin = f"{one.topic}/{one.partition}"
+        self.learnings[origin] = Learning(fresh)
+        try:
+            found = await self.crew.lessons.last(one, position)
+            if found is not None:
+                place, lesson = found
+                memory = combine.memory(one.topic, lesson.piece)
+                self.learnings[origin] = Learning(memory or fresh, kept=place, kept_ns=lesson.at_ns)
+        except BadInput as error:
+            self.remark(f"{origin}: what was learned of it is not usable ({error}); learning anew")
 
     async def _open(self, partition: int, oldest: Mapping[TopicPartition, int]) -> None:
         crew = self.crew
@@ -142,7 +166,11 @@ class Shift:
 
     async def source(self, message: Message) -> None:
         """Combine one message of a flow or log topic, and wait while too much of the like is waiting to be sent."""
-        self.relay.put(message.origin, message.offset, self.crew.combine.message(message))
+        learning = self.learnings.get(message.origin)
+        combination = self.crew.combine.message(message, None if learning is None else learning.memory)
+        if learning is not None:
+            learning.heard(message.offset, message.kafka_ns)
+        self.relay.put(message.origin, message.offset, combination)
         await asyncio.sleep(0)
         await self.relay.room()
 
@@ -191,9 +219,17 @@ class Shift:
             )
 
     async def note_positions(self) -> None:
-        """Commit how far combine's work has arrived."""
-        arrived = self.relay.arrived()
-        await self.crew.positions.commit({_partition(origin): offset for origin, offset in arrived.items()})
+        """Commit how far combine's work has arrived, and keep what it learned."""
+        async with self._noting:
+            arrived = {
+                origin: self.learnings[origin].position(offset) if origin in self.learnings else offset
+                for origin, offset in self.relay.arrived().items()
+            }
+            await self.crew.positions.commit({_partition(origin): offset for origin, offset in arrived.items()})
+            for origin, learning in self.learnings.items():
+                snapshot = learning.snapshot()
+                if snapshot is not None:
+                    learning.written(await self.crew.lessons.write(_partition(origin), snapshot))
 
     def stalled(self, highwater: Callable[[TopicPartition], int | None]) -> list[tuple[TopicPartition, int]]:
         """When nothing moves: partitions that have messages, and where to read them again.
@@ -224,9 +260,9 @@ class Shift:
         return [*self.notes, *holes, *lost, *([f"{refused} pieces of activity not scored"] if refused else [])]
 
     async def end(self) -> None:
-        """Leave: nothing is sent any more, and a checkpoint on its way has arrived."""
+        """Leave: nothing is sent any more, and what was being saved has arrived."""
         await self.abandon()
-        async with self._saving:
+        async with self._saving, self._noting:
             pass
 
     async def abandon(self) -> None:

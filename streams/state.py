@@ -8,16 +8,21 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import cast
 
+import msgspec
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.structs import RecordMetadata
 
 from controller.domain import wire
-from controller.domain.errors import BrokerUnavailable
+from controller.domain.errors import BadInput, BrokerUnavailable
 from streams.broker import Access
 from streams.checkpoint import CLAIM, DELTA, FULL, Checkpoint, Fold, pieces
+from streams.lessons import NOWHERE, Lesson, Snapshot, lesson_from
 
 PATIENCE_MS = 20_000
 """Time for the broker to answer, elections of leaders included; then the worker gives up and is restarted."""
+
+PIECE = 500_000
+"""Octets of what was learned that go into one message."""
 
 READS = 20
 """Attempts of a second each to read a record that is known to be there."""
@@ -129,7 +134,7 @@ class StateLog:
         start = await self._positions.committed(self._at) or 0
         oldest = (await self._positions.beginnings([self._at]))[self._at]
         fold = Fold()
-        async for record in self._read(max(start, oldest), self._epoch + 1):
+        async for record in _records(self._access, self._at, max(start, oldest), self._epoch + 1):
             fold.record(record.offset, record.key, record.value or b"")
         self._whole = fold.checkpoint
         return fold.checkpoint
@@ -156,40 +161,100 @@ class StateLog:
 
     async def _own(self, offsets: list[int]) -> None:
         if offsets != list(range(self._next, self._next + len(offsets))):
-            async with aclosing(self._read(self._next, offsets[-1] + 1)) as records:
+            async with aclosing(_records(self._access, self._at, self._next, offsets[-1] + 1)) as records:
                 claims = [record.value async for record in records if record.key == CLAIM]
             if claims:
                 raise Superseded(f"{self._at.topic}/{self._at.partition} was claimed by {claims[-1]!r}")
         self._next = offsets[-1] + 1
 
-    async def _read(self, start: int, end: int) -> AsyncGenerator[ConsumerRecord, None]:
-        """Every record from `start` up to, not with, `end`: all of them are known to be there."""
-        consumer = AIOKafkaConsumer(
-            **self._access.client(),
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=self._access.settings.tempo.fetch_wait_ms,
-            max_partition_fetch_bytes=4 * 1024 * 1024,
-        )
-        await consumer.start()
-        try:
-            consumer.assign([self._at])
-            consumer.seek(self._at, start)
-            wanted, patience = start, READS
-            while wanted < end:
-                records = (await consumer.getmany(self._at, timeout_ms=1000)).get(self._at, ())
-                for record in records:
-                    if record.offset == wanted < end:
-                        yield record
-                        wanted, patience = wanted + 1, READS
-                if wanted < end and (not records or records[-1].offset >= wanted):
-                    # A fetch that overlaps another producer's write may leave records out, or come back empty.
-                    patience -= 1
-                    if not patience:
-                        raise BrokerUnavailable(f"{self._at.topic}/{self._at.partition}@{wanted} cannot be read")
-                    consumer.seek(self._at, wanted)
-        finally:
-            await consumer.stop()
+
+class LessonLog:
+    """Where it is kept what was learned of source partitions: a topic, and the place of each partition's last record.
+
+    That place is what `places` holds for the source partition, as an offset of cordon.lessons.
+    """
+
+    def __init__(self, access: Access, producer: Producer, places: Positions) -> None:
+        self._access, self._producer, self._places = access, producer, places
+        self._at = TopicPartition(wire.LESSONS, 0)
+
+    async def start(self) -> None:
+        """Connect."""
+        await self._places.start()
+
+    async def stop(self) -> None:
+        """Leave."""
+        await self._places.stop()
+
+    def assign(self, partitions: Iterable[TopicPartition]) -> None:
+        """The source partitions that may be asked for and written from now on."""
+        self._places.assign([*partitions, self._at])
+
+    async def last(self, one: TopicPartition, position: int) -> tuple[int, Lesson] | None:
+        """What was learned of a partition before the message at `position`, all in one piece, and where it stands.
+
+        Raises BadInput where it is no longer there, or cannot be read.
+        """
+        place = await self._places.committed(one)
+        oldest = (await self._places.beginnings([self._at]))[self._at]
+        while place is not None and place != NOWHERE:
+            lesson = await self._read(place, oldest)
+            if lesson.offset <= position:
+                earlier = [(await self._read(at, oldest)).piece for at in lesson.earlier]
+                return place, msgspec.structs.replace(lesson, earlier=[], piece=b"".join([*earlier, lesson.piece]))
+            place = lesson.before
+        return None
+
+    async def write(self, one: TopicPartition, snapshot: Snapshot) -> int:
+        """Keep what was learned, and return where."""
+        cuts = range(0, max(1, len(snapshot.memory)), PIECE)
+        whole = [snapshot.memory[at : at + PIECE] for at in cuts]
+        origin = f"{one.topic}/{one.partition}"
+        of = (origin, snapshot.offset, snapshot.at_ns)
+        earlier = [await self._write(Lesson(*of, NOWHERE, [], piece)) for piece in whole[:-1]]
+        place = await self._write(Lesson(*of, snapshot.before, earlier, whole[-1]))
+        await self._places.commit({one: place})
+        return place
+
+    async def _write(self, lesson: Lesson) -> int:
+        sent = await self._producer.post(wire.LESSONS, 0, lesson.encode(), lesson.origin.encode())
+        return int((await sent).offset)
+
+    async def _read(self, place: int, oldest: int) -> Lesson:
+        if place < oldest:
+            raise BadInput(f"{wire.LESSONS}@{place} is no longer there")
+        async with aclosing(_records(self._access, self._at, place, place + 1)) as records:
+            return lesson_from((await anext(records)).value or b"")
+
+
+async def _records(access: Access, at: TopicPartition, start: int, end: int) -> AsyncGenerator[ConsumerRecord, None]:
+    """Every record from `start` up to, not with, `end`: all of them are known to be there."""
+    consumer = AIOKafkaConsumer(
+        **access.client(),
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        fetch_max_wait_ms=access.settings.tempo.fetch_wait_ms,
+        max_partition_fetch_bytes=4 * 1024 * 1024,
+    )
+    await consumer.start()
+    try:
+        consumer.assign([at])
+        consumer.seek(at, start)
+        wanted, patience = start, READS
+        while wanted < end:
+            records = (await consumer.getmany(at, timeout_ms=1000)).get(at, ())
+            for record in records:
+                if record.offset == wanted < end:
+                    yield record
+                    wanted, patience = wanted + 1, READS
+            if wanted < end and (not records or records[-1].offset >= wanted):
+                # A fetch that overlaps another producer's write may leave records out, or come back empty.
+                patience -= 1
+                if not patience:
+                    raise BrokerUnavailable(f"{at.topic}/{at.partition}@{wanted} cannot be read")
+                consumer.seek(at, wanted)
+    finally:
+        await consumer.stop()
 
 
 def _size(checkpoint: Checkpoint) -> int:

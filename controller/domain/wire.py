@@ -1,6 +1,6 @@
 """What stands on the wires between the processes: topics, and the JSON of verdicts, decisions, health and dead letters.
 
-Every document has `v`; readers ignore fields that they do not know. Activity and state are private to streams.
+Every document has `v`; readers ignore fields that they do not know. Activity, state and lessons are private to streams.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ FLOWS = "cordon.flows"  # frames of our own listener
 SYSLOG = "cordon.syslog"
 ACTIVITY = "cordon.activity"
 STATE = "cordon.state"
+LESSONS = "cordon.lessons"
 VERDICTS = "cordon.verdicts"
 DECISIONS = "cordon.decisions"
 HEALTH = "cordon.health"
@@ -49,6 +50,7 @@ def topics(source_topics: tuple[str, ...], *, partitions: int = 4) -> tuple[Topi
         *(TopicPlan(name, partitions, 6 * hour) for name in dict.fromkeys((FLOWS, SYSLOG, *source_topics))),
         TopicPlan(ACTIVITY, partitions, 6 * hour),
         TopicPlan(STATE, partitions, 7 * day),
+        TopicPlan(LESSONS, 1, 7 * day),
         TopicPlan(VERDICTS, 1, 7 * day),
         TopicPlan(DECISIONS, 1, 30 * day),
         TopicPlan(HEALTH, 1, day),

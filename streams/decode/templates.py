@@ -101,6 +101,7 @@ class Templates:
     def keep(self, waiting: Waiting) -> None:
         """Keep data for its template, as far as there is room."""
         said = self._of(waiting.speaker.exporter)
+        self.changes += 1
         said.waiting.append(waiting)
         said.octets += len(waiting.octets)
         while said.octets > self._bounds.waiting:
@@ -112,6 +113,7 @@ class Templates:
         if said is None or not said.waiting:
             return []
         found = [one for one in said.waiting if (one.speaker, one.number) == (speaker, number)]
+        self.changes += bool(found)
         said.waiting = [one for one in said.waiting if (one.speaker, one.number) != (speaker, number)]
         said.octets = sum(len(one.octets) for one in said.waiting)
         return found

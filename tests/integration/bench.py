@@ -43,13 +43,23 @@ class Input:
     kafka_ns: int = 0  # its Kafka timestamp; 0: when it is sent
 
 
+TAUGHT_EVERY = 16
+"""Seconds for which a partition's lesson holds: twice what it takes a host to be spoken of."""
+
+
 def story(seconds: int, *, hosts: int = 20, bad_every: int = 7) -> list[Input]:
-    """Seconds of event time: a frame on each flow partition, a log line, marks behind them, bad lines between."""
+    """Seconds of event time: a frame on each flow partition, a log line, marks behind them, bad lines between.
+
+    Now and then a frame teaches a partition what its later lines mean.
+    """
     said: list[Input] = []
     for second in range(1, seconds + 1):
         at = second * SECOND + 5
         for partition in range(PARTITIONS):
             lines = [b"198.18.%d.%d %d" % (partition, host, at + host) for host in range(1, hosts + 1)]
+            if second % TAUGHT_EVERY == 1:
+                lines.insert(0, b"teach 198.18.%d.%d" % (100 + partition, second % 250))
+            lines.append(b"it %d" % at)
             if second % bad_every == 0:
                 lines += [b"nonsense", b"skip", b"198.18.0.1 yesterday"]
             said.append(Input("cordon.flows", partition, b"\n".join(lines)))
@@ -83,12 +93,13 @@ def undisturbed(inputs: Iterable[Input]) -> Outcome:
 def through(inputs: Iterable[Input], combine: Combine, lanes: Sequence[Lane]) -> Outcome:
     """What comes of messages by the plain parts alone: no Kafka, no Faust, nothing that dies."""
     offsets: dict[tuple[str, int], int] = {}
+    memories = {(topic, partition): combine.memory(topic) for topic in TOPICS for partition in range(PARTITIONS)}
     found: list[Verdict] = []
     for number, one in enumerate(inputs):
         at = one.topic, one.partition
         offset = offsets[at] = offsets.get(at, -1) + 1
         message = Message(*at, offset, one.key, one.value, kafka_ns=one.kafka_ns or 2**62)
-        for lane, part in zip(lanes, combine.message(message).parts, strict=True):
+        for lane, part in zip(lanes, combine.message(message, memories[at]).parts, strict=True):
             found += lane.message(number, pack([part]), kafka_ns=0).verdicts
     return Outcome(_by_id(found), scored(lanes))
 

@@ -16,7 +16,7 @@ from streams.app import Plan, make_app
 from streams.broker import Access, BrokerSettings, Tempo
 from streams.publish import create_topics
 from streams.shift import Crew, inputs_of
-from streams.state import Positions, Producer
+from streams.state import LessonLog, Positions, Producer
 from tests.streams.fakes import CountingCombiner, CountingScorer
 
 
@@ -29,10 +29,12 @@ def main() -> None:
     partitions = topics[wire.ACTIVITY]
     inputs = inputs_of({name: topics[name] for name in names})
     sources = [Source(name, SourceFormat.GOFLOW2_JSON) for name in names]
+    producer = Producer(way)
     crew = Crew(
         access=way,
-        producer=Producer(way),
+        producer=producer,
         positions=Positions(way, "counting-positions"),
+        lessons=LessonLog(way, producer, Positions(way, "counting-lessons")),
         combine=Combine(CountingCombiner(partitions=partitions), sources, partitions=partitions),
         scorer=lambda _: CountingScorer(inputs=inputs),
         inputs=inputs,

@@ -1,6 +1,7 @@
 """A combiner and a scorer that only count, so that every count can be checked: stand-ins behind the agents' ports.
 
-A record is a line `host at_ns`; a line that is not is rejected, and `skip` is skipped. A host's verdicts are its total
+A record is a line `host at_ns`; a line that is not is rejected, and `skip` is skipped. `teach host` is skipped too, and
+says of whom later lines `it at_ns` speak. A host's verdicts are its total
 at the end of the tick, of a second, in which it came to a multiple of EVERY.
 """
 
@@ -16,6 +17,7 @@ from controller.domain.estate import Source
 from controller.domain.verdict import Finding, Level, Rates, Verdict
 from streams.activity import Combined, ExporterSeen
 from streams.decode import Reject
+from streams.lessons import Memory
 
 SECOND = 1_000_000_000
 EVERY = 8
@@ -25,11 +27,28 @@ def bucket_of(host: str) -> int:
     return zlib.crc32(host.encode()) % 4096
 
 
+class Taught:
+    """What a partition was taught: the host that lines speak of which name none."""
+
+    def __init__(self, host: str) -> None:
+        self.host, self.changes = host, 0
+
+    def learn(self, host: str) -> None:
+        self.changes += host != self.host
+        self.host = host
+
+    def saved(self) -> bytes:
+        return self.host.encode()
+
+
 class CountingCombiner:
     def __init__(self, *, partitions: int) -> None:
         self._partitions = partitions
 
-    def frame(self, value: bytes, *, source: Source, kafka_ns: int) -> Combined:
+    def memory(self, source: Source, saved: bytes | None = None) -> Taught:
+        return Taught((saved or b"").decode())
+
+    def frame(self, value: bytes, *, source: Source, kafka_ns: int, memory: Memory | None = None) -> Combined:
         rows: list[list[tuple[str, int]]] = [[] for _ in range(self._partitions)]
         rejects: list[Reject] = []
         skipped = received = 0
@@ -38,7 +57,12 @@ class CountingCombiner:
                 raise RuntimeError("told to")
             received += 1
             host, _, at = line.decode("utf-8", "replace").partition(" ")
-            if host == "skip":
+            if host == "it" and isinstance(memory, Taught) and memory.host:
+                host = memory.host
+            if host == "teach" and isinstance(memory, Taught):
+                memory.learn(at)
+                skipped += 1
+            elif host == "skip":
                 skipped += 1
             elif not at.isdigit():
                 rejects.append(Reject(line, "not host and time"))
