@@ -13,7 +13,7 @@ SOCKETS_MAY_BE_LEFT = pytest.mark.filterwarnings(
     "ignore:unclosed <socket:ResourceWarning",
     "ignore:Exception ignored in. <socket:pytest.PytestUnraisableExceptionWarning",
 )
-"""kafka-python leaves a socket open for each attempt to connect to a broker that is dead; `gc.collect()` ends them."""
+"""kafka-python leaves a socket open for each attempt to connect to a broker that is dead."""
 
 
 @cache

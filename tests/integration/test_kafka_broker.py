@@ -2,6 +2,7 @@
 
 import gc
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ from tests.integration.apache import SOCKETS_MAY_BE_LEFT, apache_kafka
 from tests.integration.bench import PARTITIONS, SECOND, bench, publish_slowly, story, undisturbed
 
 pytestmark = SOCKETS_MAY_BE_LEFT
+
+
+@pytest.fixture(autouse=True)
+def sockets_that_are_left() -> Iterator[None]:
+    """End them once nothing in the test holds them, while their warnings are still allowed."""
+    yield
+    gc.collect()
 
 
 @pytest.mark.timeout(300)
@@ -28,7 +36,6 @@ def test_the_only_broker_killed_and_started_again_costs_no_record(tmp_path: Path
         publishing.join()
         beats = desk.drained(201 * SECOND)
         found, wanted = desk.outcome(beats), undisturbed(inputs)
-    gc.collect()
     assert found.counts == wanted.counts
     assert found.verdicts == wanted.verdicts
 
@@ -52,7 +59,6 @@ def test_each_of_three_brokers_killed_in_turn_costs_no_record(tmp_path: Path) ->
         publishing.join()
         beats = desk.drained(901 * SECOND)
         found, wanted = desk.outcome(beats), undisturbed(inputs)
-    gc.collect()
     assert found.counts == wanted.counts
     assert found.verdicts == wanted.verdicts
 

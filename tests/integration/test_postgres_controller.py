@@ -36,6 +36,13 @@ prefixes = ["198.18.0.0/16"]
 pytestmark = SOCKETS_MAY_BE_LEFT
 
 
+@pytest.fixture(autouse=True)
+def sockets_that_are_left() -> Iterator[None]:
+    """End them once nothing in the test holds them, while their warnings are still allowed."""
+    yield
+    gc.collect()
+
+
 @contextmanager
 def controller(directory: Path, *, broker: str, ledger: str) -> Iterator["subprocess.Popen[bytes]"]:
     """The process, whose words go to controller.log."""
@@ -102,7 +109,6 @@ def test_kafka_and_postgresql_may_die_under_the_controller_and_every_verdict_is_
             proposed = [move.decision_id for move in ledger.moves() if move.before is None]
             assert len(proposed) == len(set(proposed)) == len(HOSTS)
             assert first_break(ledger.moves()) is None
-    gc.collect()
 
 
 def tell(bootstrap: str, host: str) -> None:
