@@ -221,18 +221,19 @@ def _entries(
     echoes = np.flatnonzero(looped & (source >= 0)) if looped.any() else np.zeros(0, np.int64)
     ends = np.cumsum([len(senders), len(receivers), len(echoes)]).tolist()
 
-    def column(name: str, rest: int) -> NDArray[np.int64]:
-        values = np.array([getattr(one, name) for one in charges], np.int64)[charge]
-        return np.concatenate([values[senders], np.full(len(receivers) + len(echoes), rest, np.int64)])
-
+    facts = np.zeros((4, ends[2]), np.int64)
+    facts[0] = Vantage.EDGE
+    of_charges = np.array([(one.vantage, one.flags, one.interface, one.mac) for one in charges], np.int64)
+    facts[:, : ends[0]] = of_charges.reshape(-1, 4).T[:, charge[senders]]
+    vantage, flags, interface, mac = facts
     return Entries(
         record=np.concatenate([senders, receivers, echoes]),
         key=np.concatenate([paid[senders], received[receivers], source[echoes]]),
         keys=list(keys),
-        vantage=column("vantage", int(Vantage.EDGE)),
-        flags=column("flags", 0),
-        interface=column("interface", 0),
-        mac=column("mac", 0),
+        vantage=vantage,
+        flags=flags,
+        interface=interface,
+        mac=mac,
         senders=slice(0, ends[0]),
         receivers=slice(ends[0], ends[1]),
         echoes=slice(ends[1], ends[2]),
