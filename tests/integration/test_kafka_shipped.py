@@ -60,7 +60,7 @@ def test_the_shipped_broker_starts_and_shows_each_shipped_client_its_own_topics(
         seen = {file.stem: topics(kafka.bootstrap, file) for file in CLIENTS.glob("*.toml")}
     sources = {"cordon.flows", "cordon.flows.goflow2", "cordon.syslog", "cordon.syslog.rsyslog"}
     heard = {"cordon.flows", "cordon.syslog"}
-    own = {wire.ACTIVITY, wire.STATE, wire.VERDICTS, wire.DECISIONS, wire.HEALTH, wire.DEAD}
+    own = {wire.ACTIVITY, wire.STATE, wire.LESSONS, wire.VERDICTS, wire.DECISIONS, wire.HEALTH, wire.DEAD}
     assert seen == {
         "admin": sources | own,
         "streams": sources | own,
