@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address
 
 import pytest
 from aiokafka import TopicPartition
@@ -10,10 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.domain import wire
+from controller.domain.address import packed
 from controller.domain.errors import BadInput
+from controller.domain.estate import Estate, Source, SourceFormat
+from controller.domain.rulebook import Rulebook
 from deploy.broker import EmbeddedBroker
+from streams.activity import Combiner
+from streams.decode.datagrams import frame
 from streams.lessons import NOWHERE, REFRESH_NS, SPARE_NS, Learning, Snapshot, lesson_from
 from streams.state import PIECE, LessonLog, Positions, Producer
+from tests.streams.export_cases import AT, PLAIN, a_set, ipfix, plain, template
+from tests.streams.world import EDGE, site
 
 SECOND = 1_000_000_000
 
@@ -119,6 +127,23 @@ def test_a_record_is_written_again_before_it_expires() -> None:
     snapshot = learning.snapshot()
     assert snapshot is not None
     assert (snapshot.offset, snapshot.before, snapshot.memory) == (2, 5, b"\x03")
+
+
+def test_a_template_of_one_message_is_what_a_successor_reads_the_next_by() -> None:
+    source = Source("exports", SourceFormat.DATAGRAMS, exporters=(ip_address(EDGE),))
+    combiner = Combiner(Estate(replace(site(), sources=(source,))), Rulebook(1), partitions=1)
+    first, then = (
+        frame([packed(ip_address(EDGE))], [0], [AT], [ipfix(one)])
+        for one in (a_set(2, template(256, PLAIN)), a_set(256, plain()))
+    )
+    memory = combiner.memory(source)
+    assert memory is not None
+    combiner.frame(first, source=source, kafka_ns=AT, memory=memory)
+    successors = combiner.memory(source, memory.saved())
+    told = [combiner.frame(then, source=source, kafka_ns=AT, memory=one) for one in (memory, successors)]
+    assert told[0] == told[1]
+    assert (told[0].received, told[0].rejects) == (1, ())
+    assert combiner.frame(then, source=source, kafka_ns=AT).dead == 1
 
 
 @pytest.mark.parametrize("value", [b"", b"x", b"\x91\x01"])
