@@ -32,7 +32,16 @@ def test_a_collector_writes_its_own_topic_and_the_listeners_topic_is_the_listene
 
 def test_every_topic_has_somebody_who_writes_it_and_somebody_who_reads_it() -> None:
     for plan in wire.topics(SOURCES):
-        if plan.name in {*SOURCES, wire.ACTIVITY, wire.STATE, wire.VERDICTS, wire.DECISIONS, wire.HEALTH, wire.DEAD}:
+        if plan.name in {
+            *SOURCES,
+            wire.ACTIVITY,
+            wire.STATE,
+            wire.LESSONS,
+            wire.VERDICTS,
+            wire.DECISIONS,
+            wire.HEALTH,
+            wire.DEAD,
+        }:
             assert writers(plan.name), plan.name
             assert readers(plan.name), plan.name
 
