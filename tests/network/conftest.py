@@ -7,8 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from deploy.lab.net.aside import Witnesses
 from deploy.lab.net.lab import Lab, Wishes, missing
 from deploy.lab.net.lock import holder
+from tests.network.looking import NEIGHBOURS
 
 ANOTHER_LAB_S = 90.0
 
@@ -38,3 +40,10 @@ def wishes() -> Wishes:
 def lab(wishes: Wishes) -> Iterator[Lab]:
     with Lab(wishes) as up:
         yield up
+
+
+@pytest.fixture
+def witnesses(lab: Lab) -> Iterator[Witnesses]:
+    """Sniffers everywhere, and probes between neighbours."""
+    with Witnesses(lab, [*lab.plan.by_name, "world", "fw1/inside"], NEIGHBOURS) as there:
+        yield there

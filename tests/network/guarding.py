@@ -14,6 +14,7 @@ import httpx
 from controller.domain import toml
 from controller.domain.rulebook import Rulebook
 from deploy import running
+from deploy.lab.net.aside import Attack
 from deploy.lab.net.lab import Lab
 from deploy.lab.rig import connection
 from deploy.parts import Layout
@@ -21,7 +22,7 @@ from deploy.supervisor import Supervisor
 from deploy.tomlwriting import toml_text
 from tests.network.waiting import until
 
-LIVE_NS = 3_000_000_000  # event time is this close behind the wall clock when Cordon keeps up
+LIVE_NS = 2_000_000_000  # event time is this close behind the wall clock when Cordon keeps up
 START_S, DECIDE_S = 90.0, 60.0
 FADED_S = 1.5
 OPEN = {"proposed", "approved", "applying", "enforced", "releasing", "stuck"}
@@ -65,15 +66,23 @@ class Guarded:
 
     def ready(self) -> bool:
         """True when every process has spoken and event time keeps up."""
-        beats = {one["process"]: one for one in self.get("/health")["processes"]}
-        there = {"streams", "controller", "listen"} <= set(beats)
-        return there and time.time_ns() - int(beats["streams"]["event_ns"]) < LIVE_NS  # noqa: TID251 - live time
+        there = {one["process"] for one in self.get("/health")["processes"]}
+        behind = time.time_ns() - self.event_ns()  # noqa: TID251 - live time
+        return {"streams", "controller", "listen"} <= there and behind < LIVE_NS
+
+    def event_ns(self) -> int:
+        """How far the streams have come; 0 before they said."""
+        beats = [one for one in self.get("/health")["processes"] if one["process"] == "streams"]
+        return max((int(one["event_ns"]) for one in beats), default=0)
 
     def decisions(self, host: str = "") -> list[dict[str, Any]]:
-        """Decisions that are open, of one host or of all, whole."""
+        """Decisions that are open, of one host or of all, in brief."""
         listed = self.get("/decisions", limit=200)["items"]
-        full = [self.get(f"/decisions/{one['id']}") for one in listed if one["state"] in OPEN]
-        return [one for one in full if not host or host in {one["host"], one["subject"]}]
+        return [one for one in listed if one["state"] in OPEN and host in {"", one["host"], one["subject"]}]
+
+    def whole(self, decision: dict[str, Any]) -> dict[str, Any]:
+        """All of a decision."""
+        return dict(self.get(f"/decisions/{decision['id']}"))
 
     def await_calm(self) -> None:
         """Until nothing is open and nobody is above any threshold: what was, has faded."""
@@ -83,11 +92,12 @@ class Guarded:
 
         until(calm, what="the network to be calm", deadline_s=DECIDE_S, shown=self.story)
 
-    def await_quiet(self, host: str) -> None:
-        """Until the streams say of a host that it is below every threshold."""
+    def await_quiet(self, host: str, after: Attack) -> None:
+        """Until the streams have scored all of a flood that is over, and the host is below every threshold."""
 
         def quiet() -> bool:
-            return host not in {one["host"] for one in self.get("/hosts", level="watch")["items"]}
+            scored = self.event_ns() > after.ended_ns + 2 * LIVE_NS
+            return scored and host not in {one["host"] for one in self.get("/hosts", level="watch")["items"]}
 
         until(quiet, what=f"{host} to be quiet", deadline_s=DECIDE_S, shown=self.story)
 
@@ -100,7 +110,7 @@ class Guarded:
             return bool(found)
 
         until(there, what=f"{host} to be {state}", deadline_s=DECIDE_S, shown=self.story)
-        return found[0]
+        return self.whole(found[0])
 
     def await_effect(self, decision: dict[str, Any], effect: str) -> None:
         """Until the traffic was judged."""
@@ -136,7 +146,7 @@ class Guarded:
         told = [
             f"{one['subject']} {one['host']} {one['state']} {[fence['kind'] for fence in one['plan']]}"
             f" {[reason['text'] for reason in one['reasons']]}"
-            for one in self.decisions()
+            for one in map(self.whole, self.decisions())
         ]
         return f"hosts: {hosts}; decisions: {told}"
 
@@ -144,12 +154,12 @@ class Guarded:
 def forgetful(policy: Path) -> str:
     """The lab's policy, under which a flood that is over is forgotten soon: tests follow each other closely."""
     rules = toml.read(policy.read_text(), Rulebook, file=str(policy))
-    found = rules.detectors
+    found, limits = rules.detectors, replace(rules.limits, retry_after_s=1.0)
     quick = {
         name: replace(getattr(found, name), half_life_s=FADED_S)
         for name in ("flood", "flood_ratio", "fragments", "malformed", "odd_protocol", "spoofed_source", "scan")
     }
-    return toml_text(replace(rules, detectors=replace(found, **quick)))
+    return toml_text(replace(rules, limits=limits, detectors=replace(found, **quick)))
 
 
 @contextmanager

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-LOOK_S = 0.05
+LOOK_S = 0.2  # often enough for a person; a test that asks without rest slows down what it waits for
 
 
 def until(

@@ -95,8 +95,9 @@ def _as_neighbour(plan: Network, sender: Machine, stamp: int) -> list[bytes]:
 
 
 def neighbour(plan: Network, machine: Machine) -> Machine:
-    """The next machine on the same switch port. Raises StopIteration where nobody else hangs on it."""
-    return next(one for one in plan.machines if one.port == machine.port and one.name != machine.name)
+    """The next machine on the same switch port, after the last the first."""
+    there = [one for one in plan.machines if one.port == machine.port]
+    return there[(there.index(machine) + 1) % len(there)]
 
 
 def _forged_mac(plan: Network, sender: Machine, stamp: int) -> list[bytes]:

@@ -4,7 +4,7 @@
                   ║                                     │
     dns1, store1 ═ core1 ══════ trunk ═════════════════ sw1 ── d1, d2
     forensics ────┘ │ ╚════════ trunk ═════════════════ sw2 ── d3, d4, s1 … s3
-                   fw1 ═══════ its inner leg ═══════════╝ └── hv2 ── v1 … v3
+                   fw1 ═══════ its inner leg ═══════════╝ └── hv2 ── v1 … v6
 
 The hypervisor hv1 is its tenants' affair; hv2 is a switch that Cordon may log in to.
 
@@ -35,7 +35,7 @@ GATEWAY6 = IPv6Address("fe80::1")
 QUARANTINE = 999
 QUARANTINE_KBPS = 10_000  # what the thin cables carry
 CONTAINERS = 6  # behind hv1
-GUESTS = 3  # of hv2
+GUESTS = 6  # of hv2
 
 
 @dataclass(frozen=True, slots=True)
