@@ -11,7 +11,7 @@ from controller.domain import wire
 from tests.integration.apache import SOCKETS_MAY_BE_LEFT, apache_kafka
 from tests.integration.bench import PARTITIONS, SECOND, bench, publish_slowly, story, undisturbed
 
-pytestmark = SOCKETS_MAY_BE_LEFT
+pytestmark = [SOCKETS_MAY_BE_LEFT, pytest.mark.full]
 
 
 @pytest.fixture(autouse=True)

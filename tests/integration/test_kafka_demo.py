@@ -8,6 +8,7 @@ from tests.integration.apache import why_not, without
 from tests.integration.test_demo import SEED, demo
 
 
+@pytest.mark.full
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_an_offender_is_isolated_through_apache_kafka(tmp_path: Path) -> None:
