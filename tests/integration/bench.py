@@ -23,6 +23,7 @@ from deploy.broker import EmbeddedBroker
 from streams.agents import Combine, Lane, Message
 from streams.broker import Access
 from streams.envelope import pack
+from streams.lessons import Memory
 from streams.publish import Publisher
 from streams.shift import inputs_of, scored
 from tests.streams.fakes import SECOND, CountingCombiner, CountingScorer
@@ -93,11 +94,13 @@ def undisturbed(inputs: Iterable[Input]) -> Outcome:
 def through(inputs: Iterable[Input], combine: Combine, lanes: Sequence[Lane]) -> Outcome:
     """What comes of messages by the plain parts alone: no Kafka, no Faust, nothing that dies."""
     offsets: dict[tuple[str, int], int] = {}
-    memories = {(topic, partition): combine.memory(topic) for topic in TOPICS for partition in range(PARTITIONS)}
+    memories: dict[tuple[str, int], Memory | None] = {}
     found: list[Verdict] = []
     for number, one in enumerate(inputs):
         at = one.topic, one.partition
         offset = offsets[at] = offsets.get(at, -1) + 1
+        if at not in memories:
+            memories[at] = combine.memory(one.topic)
         message = Message(*at, offset, one.key, one.value, kafka_ns=one.kafka_ns or 2**62)
         for lane, part in zip(lanes, combine.message(message, memories[at]).parts, strict=True):
             found += lane.message(number, pack([part]), kafka_ns=0).verdicts
