@@ -42,7 +42,7 @@ SUITES = (
     Suite("replays", _pytest("tests/replays")),
     Suite("integration", _pytest("tests/integration")),
     Suite("network", _pytest("tests/network/test_bare.py", "tests/network/test_drivers.py")),
-    Suite("scenarios", _pytest("tests/network/test_scenarios.py", "tests/network/test_dry_run.py"), full_only=True),
+    Suite("scenarios", _pytest("tests/network/test_scenarios.py", "tests/network/test_dry_run.py")),
 )
 
 

@@ -10,10 +10,10 @@ from controller.domain.address import Port
 from controller.domain.estate import Estate, HostRole, PortRole, Site
 from controller.domain.rulebook import Rulebook
 from deploy.lab.net import plan, routing, switching
-from deploy.lab.net.sites import Description, policy_text, site
+from deploy.lab.net.sites import Collectors, Description, policy_text, site
 
 NETWORK = plan.network()
-DESCRIBED = Description(Path("key"), sflow_port=6343, syslog_port=5514)
+DESCRIBED = Description(Path("key"), Collectors.OWN, sflow_port=6343, syslog_port=5514)
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +79,11 @@ def test_switch_is_set_up_with_all_its_ports_and_samples_them() -> None:
     assert sum("add-port" in line for line in lines) == len(NETWORK.ports_of("sw1"))
     assert "targets='[\"198.18.255.1:6343\"]'" in lines[-1]
     assert "sampling=64" in lines[-1]
+
+
+@pytest.mark.parametrize("collectors", Collectors)
+def test_whoever_collects_the_site_names_one_source_of_flows_and_one_of_lines(collectors: Collectors) -> None:
+    text = site(NETWORK, Description(Path("key"), collectors, sflow_port=6343, syslog_port=5514))
+    read = Estate(toml.read(text, Site, file="site.toml")).site
+    assert len(read.sources) == 2
+    assert len(read.listeners) == (2 if collectors is Collectors.OWN else 0)

@@ -9,7 +9,7 @@ import pytest
 
 from deploy.lab.net.aside import Witnesses
 from deploy.lab.net.lab import Lab, Wishes, missing
-from deploy.lab.net.lock import holder
+from deploy.lab.net.lock import Lock, holder, sweep
 from tests.network.looking import NEIGHBOURS
 
 ANOTHER_LAB_S = 90.0
@@ -17,7 +17,7 @@ ANOTHER_LAB_S = 90.0
 
 @pytest.fixture(scope="session", autouse=True)
 def equipped() -> None:
-    """Skips where the machine cannot carry a lab; waits while somebody else's is up."""
+    """Skips where the machine cannot carry a lab; waits while somebody else's is up; removes what dead ones left."""
     if lacking := missing():
         why = f"a lab with real packets needs {', '.join(lacking)} (deploy/apt.txt)"
         if os.environ.get("CI"):
@@ -28,6 +28,12 @@ def equipped() -> None:
         if time.monotonic() > end:
             pytest.fail(f"process {holder()} keeps another lab up on this machine")
         threading.Event().wait(0.2)
+    lock = Lock()
+    lock.take()
+    try:
+        sweep()
+    finally:
+        lock.leave()
 
 
 @pytest.fixture(scope="module")

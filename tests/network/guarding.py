@@ -14,8 +14,10 @@ import httpx
 from controller.domain import toml
 from controller.domain.rulebook import Rulebook
 from deploy import running
+from deploy.lab.net import collectors
 from deploy.lab.net.aside import Attack
 from deploy.lab.net.lab import Lab
+from deploy.lab.net.sites import LOG_TOPIC, PMACCT_LATE_MS, PMACCT_TOPIC, Collectors
 from deploy.lab.rig import connection
 from deploy.parts import Layout
 from deploy.supervisor import Supervisor
@@ -31,8 +33,8 @@ OPEN = {"proposed", "approved", "applying", "enforced", "releasing", "stuck"}
 class Guarded:
     """What a person can see and do. Processes are looked after in the background."""
 
-    def __init__(self, supervisor: Supervisor, url: str, token: str) -> None:
-        self.supervisor = supervisor
+    def __init__(self, supervisor: Supervisor, url: str, token: str, *, late_ns: int) -> None:
+        self.supervisor, self.late_ns = supervisor, late_ns
         self._http = httpx.Client(
             base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=15.0, trust_env=False
         )
@@ -68,7 +70,7 @@ class Guarded:
         """True when every process has spoken and event time keeps up."""
         there = {one["process"] for one in self.get("/health")["processes"]}
         behind = time.time_ns() - self.event_ns()  # noqa: TID251 - live time
-        return {"streams", "controller", "listen"} <= there and behind < LIVE_NS
+        return {"streams", "controller"} <= there and behind < self.late_ns
 
     def event_ns(self) -> int:
         """How far the streams have come; 0 before they said."""
@@ -84,19 +86,11 @@ class Guarded:
         """All of a decision."""
         return dict(self.get(f"/decisions/{decision['id']}"))
 
-    def await_calm(self) -> None:
-        """Until nothing is open and nobody is above any threshold: what was, has faded."""
-
-        def calm() -> bool:
-            return not self.decisions() and not self.get("/hosts", level="watch")["items"]
-
-        until(calm, what="the network to be calm", deadline_s=DECIDE_S, shown=self.story)
-
     def await_quiet(self, host: str, after: Attack) -> None:
         """Until the streams have scored all of a flood that is over, and the host is below every threshold."""
 
         def quiet() -> bool:
-            scored = self.event_ns() > after.ended_ns + 2 * LIVE_NS
+            scored = self.event_ns() > after.ended_ns + LIVE_NS + self.late_ns
             return scored and host not in {one["host"] for one in self.get("/hosts", level="watch")["items"]}
 
         until(quiet, what=f"{host} to be quiet", deadline_s=DECIDE_S, shown=self.story)
@@ -151,14 +145,19 @@ class Guarded:
         return f"hosts: {hosts}; decisions: {told}"
 
 
-def forgetful(policy: Path) -> str:
-    """The lab's policy, under which a flood that is over is forgotten soon: tests follow each other closely."""
+def roomy(policy: Path) -> str:
+    """The lab's policy for tests that follow each other closely.
+
+    A flood that is over is forgotten soon, and what stands against one host leaves room for the next.
+    """
     rules = toml.read(policy.read_text(), Rulebook, file=str(policy))
-    found, limits = rules.detectors, replace(rules.limits, retry_after_s=1.0)
+    found = rules.detectors
     quick = {
         name: replace(getattr(found, name), half_life_s=FADED_S)
         for name in ("flood", "flood_ratio", "fragments", "malformed", "odd_protocol", "spoofed_source", "scan")
     }
+    blast = replace(rules.limits.blast, per_segment_share=1.0, per_device=20)
+    limits = replace(rules.limits, retry_after_s=1.0, blast=blast)
     return toml_text(replace(rules, limits=limits, detectors=replace(found, **quick)))
 
 
@@ -167,7 +166,7 @@ def guarded(lab: Lab, home: Path, *, mode: str = "", broker: str = "") -> Iterat
     """Start all of Cordon for a lab and wait until it keeps up; an empty `broker` means the embedded one."""
     home.mkdir(parents=True, exist_ok=True)
     policy = home / "policy.toml"
-    policy.write_text(forgetful(lab.policy))
+    policy.write_text(roomy(lab.policy))
     layout = Layout(
         run=home,
         site=lab.site,
@@ -181,6 +180,12 @@ def guarded(lab: Lab, home: Path, *, mode: str = "", broker: str = "") -> Iterat
     said: list[str] = []
     with running.raised(layout, host="127.0.0.1", port=0, say=said.append) as supervisor:
         url, token = connection(layout.connection) or ("", "")
-        with Guarded(supervisor, url, token) as one:
+        late_ns = LIVE_NS
+        if lab.wishes.collectors is Collectors.OTHERS:
+            late_ns += PMACCT_LATE_MS * 1_000_000
+            flows, lines = lab.wishes.sflow_ports[0], lab.wishes.syslog_port
+            supervisor.launch(collectors.sfacctd(home, broker=broker, topic=PMACCT_TOPIC, port=flows))
+            supervisor.launch(collectors.rsyslog(home, broker=broker, topic=LOG_TOPIC, port=lines))
+        with Guarded(supervisor, url, token, late_ns=late_ns) as one:
             until(one.ready, what="Cordon to be up", deadline_s=START_S, shown=lambda: said)
             yield one

@@ -31,7 +31,7 @@ from deploy.lab.net.namespaces import (
 )
 from deploy.lab.net.plan import MANAGEMENT, NOC, QUARANTINE_KBPS, Device, Network, network
 from deploy.lab.net.routing import NOC_PORT, OOB
-from deploy.lab.net.sites import Description, known_hosts, policy_text, site
+from deploy.lab.net.sites import Collectors, Description, known_hosts, policy_text, site
 
 TOOLS = ("ip", "tc", "unshare", "nsenter", "ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-ofctl", "nft")
 SERVERS = ("/usr/sbin/sshd", "/usr/sbin/rsyslogd")
@@ -47,6 +47,7 @@ class Wishes:
     sflow_ports: tuple[int, ...] = (6343,)
     syslog_port: int = 5514
     mode: str = "enforce"
+    collectors: Collectors = Collectors.OWN
 
 
 def missing() -> tuple[str, ...]:
@@ -197,7 +198,7 @@ class Lab:
         )
 
     def _describe(self) -> None:
-        description = Description(self.key, sflow_port=self.wishes.sflow_ports[0], syslog_port=self.wishes.syslog_port)
+        description = Description(self.key, self.wishes.collectors, self.wishes.sflow_ports[0], self.wishes.syslog_port)
         self.site.write_text(site(self.plan, description))
         self.policy.write_text(policy_text(mode=self.wishes.mode, kill_file=self.folder / "stop"))
         self.known_hosts.write_text(known_hosts(made.host_key for made in self.devices.values()))

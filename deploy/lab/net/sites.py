@@ -1,9 +1,11 @@
 """The network as its owner would describe it to Cordon: site.toml, policy.toml, known_hosts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from ipaddress import IPv6Network
 from pathlib import Path
+from types import MappingProxyType
 
 from controller.domain.address import Mac, Port, Vlan
 from controller.domain.estate import (
@@ -32,16 +34,25 @@ from deploy.lab.net.plan import (
 from deploy.lab.net.switching import BRIDGE
 from deploy.tomlwriting import toml_text
 
-FLOW_TOPIC, LOG_TOPIC = "cordon.flows", "cordon.syslog"
+FLOW_TOPIC, PMACCT_TOPIC, LOG_TOPIC = "cordon.flows", "cordon.flows.pmacct", "cordon.syslog"
+PMACCT_LATE_MS = 2_500  # sfacctd hands on what it has once a second
 FLOOD_PPS = 2_000.0
 """A flood on this small network: the threshold that its policy gives, and a peer in a race is given."""
 
 
+class Collectors(StrEnum):
+    """Who listens to what devices send."""
+
+    OWN = "own"  # Cordon itself
+    OTHERS = "others"  # pmacct for flows, rsyslog for log lines; they need Apache Kafka
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the owner adds: his key, and where Cordon itself listens."""
+    """What the owner adds: his key, who collects, and on which ports."""
 
     key_file: Path
+    collectors: Collectors
     sflow_port: int
     syslog_port: int
 
@@ -59,14 +70,26 @@ def site(plan: Network, described: Description) -> str:
             devices=tuple(_devices(plan, described.key_file)),
             interfaces=tuple(_interfaces(plan)),
             hosts=(*_hosts(plan), *_routers(plan)),
-            sources=(Source(FLOW_TOPIC, SourceFormat.DATAGRAMS), Source(LOG_TOPIC, SourceFormat.SYSLOG)),
-            listeners=(
-                Listener(FLOW_TOPIC, (described.sflow_port,), address=NOC),
-                Listener(LOG_TOPIC, (described.syslog_port,), address=NOC),
-            ),
+            sources=(SOURCES[described.collectors], Source(LOG_TOPIC, SourceFormat.SYSLOG)),
+            listeners=_listeners(described),
             management=(MANAGEMENT,),
         )
     )
+
+
+SOURCES: Mapping[Collectors, Source] = MappingProxyType(
+    {
+        Collectors.OWN: Source(FLOW_TOPIC, SourceFormat.DATAGRAMS),
+        Collectors.OTHERS: Source(PMACCT_TOPIC, SourceFormat.PMACCT_JSON, lateness_ms=PMACCT_LATE_MS),
+    }
+)
+
+
+def _listeners(described: Description) -> tuple[Listener, ...]:
+    if described.collectors is Collectors.OTHERS:
+        return ()
+    ports = ((FLOW_TOPIC, described.sflow_port), (LOG_TOPIC, described.syslog_port))
+    return tuple(Listener(topic, (port,), address=NOC) for topic, port in ports)
 
 
 def _devices(plan: Network, key_file: Path) -> Iterable[Device]:
