@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-full packages lint format lock bench bench-isolation clean
+.PHONY: help demo test test-full packages lint format lock bench bench-isolation bench-streams clean
 
 help: ## Show what can be done here
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ bench: $(VENV)/.installed ## Measure speed; writes JSON under bench/
 bench-isolation: $(VENV)/.installed ## Race with FastNetMon in the lab (root); QUICK=1 for two minutes
 	@bash deploy/apt.sh fastnetmon
 	@$(BIN)/python -m deploy.lab.race $(ARGS)
+
+bench-streams: $(VENV)/.installed ## Records a CPU-second beside FastNetMon and fail2ban; QUICK=1 for two minutes
+	@bash deploy/apt.sh fastnetmon fail2ban
+	@$(BIN)/python -m deploy.lab.rates $(ARGS)
 
 clean: ## Remove what was built, installed and left behind
 	@rm -rf $(VENV) .cordon build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -126,6 +126,11 @@ class ApacheKafka:
         return ",".join(f"127.0.0.1:{one.port}" for one in self.nodes)
 
     @property
+    def pids(self) -> list[int]:
+        """Process ids of the nodes that run."""
+        return [process.pid for process in self._processes.values() if process.poll() is None]
+
+    @property
     def access(self) -> Access:
         """How to reach it without a name."""
         return Access(BrokerSettings(self.bootstrap, replication=self.count, tempo=NEAR))

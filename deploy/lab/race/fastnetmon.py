@@ -95,6 +95,11 @@ class FastNetMon:
             self._out.close()
 
     @property
+    def pid(self) -> int:
+        """Its process id, or that of the program that entered the namespace for it; 0 when it was not started."""
+        return self._process.pid if self._process is not None else 0
+
+    @property
     def running(self) -> bool:
         """False when it has ended by itself; `log` says why."""
         return self._process is not None and self._process.poll() is None

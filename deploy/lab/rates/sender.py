@@ -1,0 +1,90 @@
+"""Sends datagrams of many exporters at a rate, by sendmmsg(2): a process of its own, whose time is nobody's else.
+
+`python -m deploy.lab.rates.sender KIND PORT RECORDS_PER_S SECONDS SENT_BEFORE` says on standard output what it did, as
+JSON. Numbers in datagrams go on from those that each exporter has sent before.
+"""
+
+import ctypes
+import json
+import socket
+import sys
+import time
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deploy.lab.rates.crowd import EXPORTERS
+from deploy.lab.rates.stencils import Goes, Stencil, stencils
+
+BATCH = 32
+AHEAD_S = 0.0005
+_MESSAGE = np.dtype(
+    {
+        "names": ["iov", "iovlen"],  # struct mmsghdr of the 64-bit kernel ABI; its socket is connected
+        "formats": ["<u8", "<u8"],
+        "offsets": [16, 24],
+        "itemsize": 64,
+    }
+)
+
+
+class Exporter:
+    """One address that sends its datagrams over and over, the numbers in them going on."""
+
+    def __init__(self, address: str, port: int, stencil: Stencil, *, before: int) -> None:
+        self._stencil, self._sent = stencil, before
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.bind((address, 0))
+        self._socket.connect(("127.0.0.1", port))
+        count, size = stencil.octets.shape
+        self._vector = np.zeros((count, 2), np.uint64)
+        self._vector[:, 0] = stencil.octets.ctypes.data + np.arange(count) * size
+        self._vector[:, 1] = stencil.lengths
+        self._headers = np.zeros(count, _MESSAGE)
+        self._headers["iov"], self._headers["iovlen"] = self._vector.ctypes.data + np.arange(count) * 16, 1
+        self._libc = ctypes.CDLL(None, use_errno=True)
+
+    def send(self, now_s: int) -> int:
+        """Send the next batch; how many datagrams that were."""
+        rows = len(self._stencil.octets)
+        start = self._sent % rows
+        count = min(BATCH, rows - start)
+        self._number(self._stencil.octets[start : start + count], now_s)
+        done = 0
+        while done < count:
+            at = ctypes.c_void_p(self._headers.ctypes.data + (start + done) * _MESSAGE.itemsize)
+            done += max(0, int(self._libc.sendmmsg(self._socket.fileno(), at, count - done, 0)))
+        self._sent += count
+        return count
+
+    def _number(self, batch: NDArray[np.uint8], now_s: int) -> None:
+        number = np.arange(self._sent, self._sent + len(batch))
+        for place in self._stencil.places:
+            value = place.first + number * place.step if place.goes is Goes.COUNT else np.full(len(batch), now_s)
+            octets = (value & 0xFFFF_FFFF).astype(">u4").view(np.uint8).reshape(-1, 4)
+            batch[:, place.offset : place.offset + 4] = octets
+
+
+def main() -> None:
+    """Send at the rate for so long, or as fast as this process can."""
+    kind, port, rate, seconds, before = sys.argv[1], int(sys.argv[2]), *(float(one) for one in sys.argv[3:6])
+    made = stencils(kind, len(EXPORTERS))
+    records = made[0].records
+    senders = [
+        Exporter(address, port, stencil, before=int(before)) for address, stencil in zip(EXPORTERS, made, strict=True)
+    ]
+    wanted = int(rate * seconds / records)
+    sent = turn = 0
+    started = time.perf_counter()
+    while sent < wanted:
+        sent += senders[turn % len(senders)].send(int(time.time()))  # noqa: TID251 - exporters date what they send
+        turn += 1
+        ahead = sent * records / rate - (time.perf_counter() - started)
+        if ahead > AHEAD_S:
+            time.sleep(ahead)
+    took = time.perf_counter() - started
+    json.dump({"datagrams": sent, "records": sent * records, "seconds": took}, sys.stdout)
+
+
+if __name__ == "__main__":
+    main()
