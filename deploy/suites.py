@@ -42,7 +42,10 @@ SUITES = (
     Suite("replays", _pytest("tests/replays")),
     Suite("integration", _pytest("tests/integration")),
     Suite("network", _pytest("tests/network/test_bare.py", "tests/network/test_drivers.py")),
-    Suite("scenarios", _pytest("tests/network/test_scenarios.py", "tests/network/test_dry_run.py")),
+    Suite(
+        "scenarios",
+        _pytest(*(f"tests/network/test_{name}.py" for name in ("scenarios", "dry_run", "collectors"))),
+    ),
 )
 
 

@@ -77,6 +77,10 @@ class Guarded:
         beats = [one for one in self.get("/health")["processes"] if one["process"] == "streams"]
         return max((int(one["event_ns"]) for one in beats), default=0)
 
+    def scored(self, topic: str) -> int:
+        """Records of a topic that were scored."""
+        return sum(int(one["scored"]) for one in self.get("/health")["sources"] if one["topic"] == topic)
+
     def decisions(self, host: str = "") -> list[dict[str, Any]]:
         """Decisions that are open, of one host or of all, in brief."""
         listed = self.get("/decisions", limit=200)["items"]
@@ -156,6 +160,7 @@ def roomy(policy: Path) -> str:
         name: replace(getattr(found, name), half_life_s=FADED_S)
         for name in ("flood", "flood_ratio", "fragments", "malformed", "odd_protocol", "spoofed_source", "scan")
     }
+    quick["attribution"] = replace(found.attribution, window_s=FADED_S)
     blast = replace(rules.limits.blast, per_segment_share=1.0, per_device=20)
     limits = replace(rules.limits, retry_after_s=1.0, blast=blast)
     return toml_text(replace(rules, limits=limits, detectors=replace(found, **quick)))

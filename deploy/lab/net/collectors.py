@@ -25,6 +25,7 @@ kafka_topic[flows]: {topic}
 kafka_broker_host: {broker_host}
 kafka_broker_port: {broker_port}
 kafka_refresh_time[flows]: 1
+kafka_multi_values[flows]: 100000
 plugin_buffer_size: 10240
 plugin_pipe_size: 10240000
 logfile: {log}
