@@ -17,7 +17,7 @@ from typing import Any
 from deploy.apache import ApacheKafka, fetch, missing
 from deploy.broker import BrokerDidNotStart
 from deploy.lab.measured import write
-from deploy.lab.rates import figures
+from deploy.lab.rates import figures, peers
 from deploy.lab.rates.figures import Step
 from deploy.lab.rates.rig import NotMeasured, Rig, rig
 from deploy.supervisor import DidNotStart
@@ -36,6 +36,8 @@ FIRST = {
 RIGS = (("netflow5", "netflow9", "ipfix", "sflow"), ("goflow2_json",), ("pmacct_json",), ("syslog",))
 """Formats that one topic carries are measured one after the other on the same processes."""
 
+PEERS = ("netflow5", "netflow9", "sflow")
+
 WARM_S = 3.0
 
 
@@ -45,10 +47,11 @@ class Extent:
 
     seconds: float  # of a step
     most: int  # steps of a format
+    peer: tuple[float, ...]  # steps of FastNetMon, in first steps
     limit_s: float
 
 
-FULL, QUICK = Extent(8.0, 8, 3_000.0), Extent(3.0, 2, 110.0)
+FULL, QUICK = Extent(8.0, 8, (1.0, 1.5, 2.0), 3_000.0), Extent(3.0, 2, (1.0,), 110.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +71,18 @@ class Bench:
                 one.step(kind, rate=FIRST[kind] / 4, seconds=WARM_S)
                 measure = partial(self._step, one, kind)
                 steps = figures.ramp(measure, first=FIRST[kind], most=self.extent.most)
-                found[kind] = figures.of_steps(steps, peer=None)
+                found[kind] = figures.of_steps(steps, peer=self._peer(kind))
         return found
+
+    def _peer(self, kind: str) -> int | None:
+        """Records of a kind that a CPU-second of FastNetMon takes in; None where it does not know them."""
+        if kind not in PEERS or not peers.fastnetmon_there():
+            return None
+        rates = [FIRST[kind] * factor for factor in self.extent.peer]
+        steps = peers.by_fastnetmon(kind, self.folder / f"fastnetmon-{kind}", rates=rates, seconds=self.extent.seconds)
+        for step in steps:
+            _say(f"{'fastnetmon':<14} {kind} {step}")
+        return max(step.per_cpu_s for step in steps)
 
     def _step(self, one: Rig, kind: str, rate: float) -> Step:
         if time.monotonic() > self.end_s:

@@ -110,8 +110,8 @@ class Rig:
 
     @property
     def beats(self) -> list[wire.Heartbeat]:
-        """The workers' last."""
-        return [beat for beat in self.watch.last.values() if beat.process == "streams"]
+        """The last of the workers that run."""
+        return [beat for name, beat in self.watch.last.items() if name in self.names]
 
     def scored(self) -> int:
         """Records that the workers have taken in since they began."""
@@ -150,7 +150,7 @@ class Rig:
             raise NotMeasured(f"the sender of {kind} ended with status {process.returncode}")
         told: dict[str, Any] = json.loads(said)
         self.before[kind] = self.before.get(kind, 0) + int(told["datagrams"])
-        self._rest()
+        self.rest()
         after = self._cpu()
         per = DRAWN[kind].records if self.port else 1
         now = self.heard()
@@ -175,9 +175,9 @@ class Rig:
         now = time.monotonic()
         return [(now, (beat.at_ns - beat.event_ns) / 1e9) for beat in self.watch.look() if beat.process == "streams"]
 
-    def _rest(self) -> None:
+    def rest(self, *, deadline_s: float = SETTLES_S) -> None:
         """Hear heartbeats until the counts stand still."""
-        end = time.monotonic() + SETTLES_S
+        end = time.monotonic() + deadline_s
         seen, since = (-1, -1), time.monotonic()
         while time.monotonic() < min(end, since + STILL_S):
             self.watch.look()
@@ -206,7 +206,8 @@ def rig(kafka: ApacheKafka, folder: Path, kind: str, *, frame_ms: int = FRAME_MS
             for number in range(workers):
                 made.worker(f"w{number}")
             made.launch(parts.listener(layout) if listens else parts.clock(layout))
-            made.until(made.on_shift, deadline_s=STARTS_S, of="the workers to share all partitions")
+            if workers:
+                made.until(made.on_shift, deadline_s=STARTS_S, of="the workers to share all partitions")
             if listens:
                 made.until(lambda: dropped_at(port) is not None, deadline_s=STARTS_S, of="the listener")
             yield made

@@ -42,6 +42,11 @@ class Exporter:
         self._vector[:, 1] = stencil.lengths
         self._headers = np.zeros(count, _MESSAGE)
         self._headers["iov"], self._headers["iovlen"] = self._vector.ctypes.data + np.arange(count) * 16, 1
+        offsets = np.array([place.offset for place in stencil.places], np.int64)
+        self._columns = (offsets[:, None] + np.arange(4)).ravel()
+        self._first = np.array([place.first for place in stencil.places], np.int64)
+        self._step = np.array([place.step for place in stencil.places], np.int64)
+        self._clocks = np.array([place.goes is Goes.SECONDS for place in stencil.places], np.bool_)
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def send(self, now_s: int) -> int:
@@ -58,11 +63,9 @@ class Exporter:
         return count
 
     def _number(self, batch: NDArray[np.uint8], now_s: int) -> None:
-        number = np.arange(self._sent, self._sent + len(batch))
-        for place in self._stencil.places:
-            value = place.first + number * place.step if place.goes is Goes.COUNT else np.full(len(batch), now_s)
-            octets = (value & 0xFFFF_FFFF).astype(">u4").view(np.uint8).reshape(-1, 4)
-            batch[:, place.offset : place.offset + 4] = octets
+        number = np.arange(self._sent, self._sent + len(batch))[:, None]
+        value = np.where(self._clocks, now_s, self._first + number * self._step)
+        batch[:, self._columns] = (value & 0xFFFF_FFFF).astype(">u4").view(np.uint8).reshape(len(batch), -1)
 
 
 def main() -> None:

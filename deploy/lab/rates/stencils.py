@@ -12,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.lab.rates.crowd import SHARE, UPLINK, Talk, talk
+from deploy.lab.rates.crowd import OUTSIDE, SHARE, UDP, UPLINK, Talk, talk
 
 RECORDS, SAMPLES = 30, 6
 POOL = 256
@@ -92,6 +92,18 @@ def netflow5(said: Talk) -> Stencil:
     head = np.array([5 << 16 | RECORDS, UPTIME_MS, 0, 0, 0, 0], ">u4").tobytes()
     octets = _headed(head, _rows(_filled(_FIVE, said), RECORDS))
     return _equal(octets, RECORDS, Place(8, Goes.SECONDS), Place(16, Goes.COUNT, step=RECORDS))
+
+
+def five_from(sources: NDArray[np.int64], entry: NDArray[np.int64], *, seconds: int) -> NDArray[np.uint8]:
+    """Datagrams of version 5, a row each, in which these addresses send a little, each by its port."""
+    made = np.zeros(len(sources), _FIVE)
+    made["src"], made["dst"] = sources, OUTSIDE + 1
+    made["entry"] = entry
+    made["packets"], made["octets"], made["protocol"] = 4, 2_800, UDP
+    made["src_port"], made["dst_port"] = 40_000, 443
+    made["first"] = made["last"] = UPTIME_MS
+    head = np.array([5 << 16 | RECORDS, UPTIME_MS, seconds, 0, 0, 0], ">u4").tobytes()
+    return _headed(head, _rows(made, RECORDS))
 
 
 # Elements by their numbers at IANA, in the order and the lengths in which routers export them.
@@ -189,12 +201,23 @@ def _macs(said: Talk) -> NDArray[np.uint8]:
     return macs.reshape(-1, 12)
 
 
+_SSHD = (
+    "Failed password for invalid user admin from {peer} port {port} ssh2",
+    "Failed password for root from {peer} port {port} ssh2",
+    "Invalid user admin from {peer} port {port}",
+    "Connection closed by authenticating user root {peer} port {port} [preauth]",
+    "Received disconnect from {peer} port {port}:11: disconnected by user",
+    "Accepted publickey for deploy from {peer} port {port} ssh2: ED25519 SHA256:0123456789abcdefghijklmnopqrstuvwxyz",
+    "pam_unix(sshd:session): session opened for user deploy(uid=1000) by (uid=0)",
+)
+
+
 def sshd(said: Talk) -> Stencil:
-    """What sshd says of log-ins that fail, a line a datagram."""
+    """What sshd says of log-ins, of which half fail, a line a datagram."""
     ends = np.maximum(said.src_port, said.dst_port).tolist()
     lines = [
-        f"<38>Jan  1 00:00:00 h{host} sshd[{4_000 + number}]: Failed password for invalid user admin "
-        f"from 203.0.113.{number % 250 + 1} port {port} ssh2".encode()
+        f"<38>Jan  1 00:00:00 h{host} sshd[{4_000 + number}]: "
+        f"{_SSHD[number % len(_SSHD)].format(peer=f'203.0.113.{number % 250 + 1}', port=port)}".encode()
         for number, (host, port) in enumerate(zip((said.entry % SHARE).tolist(), ends, strict=True))
     ]
     lengths = np.array([len(line) for line in lines], np.int64)

@@ -1,0 +1,98 @@
+"""What larger frames save, what a second worker adds, and what is left when one of two is killed."""
+
+import json
+import subprocess
+import time
+from collections.abc import Mapping
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from deploy.apache import ApacheKafka
+from deploy.lab.rates import figures
+from deploy.lab.rates.crowd import EXPORTERS
+from deploy.lab.rates.lines import FRAME_RECORDS
+from deploy.lab.rates.rig import NotMeasured, Rig, rig
+
+FRAMES_MS = (10, 25, 50, 100, 250)
+KILLED_AFTER_S = 6.0
+TAKES_OVER_S = 60.0
+DRAINS_S = 240.0
+
+
+def by_frame(kafka: ApacheKafka, folder: Path, *, rate: float, seconds: float) -> dict[str, Any]:
+    """NetFlow v5 at one rate, gathered for longer and longer: records a CPU-second by milliseconds of gathering."""
+    found: dict[str, Any] = {}
+    for ms in FRAMES_MS:
+        with rig(kafka, folder / f"frames-{ms}", "netflow5", frame_ms=ms) as one:
+            one.step("netflow5", rate=rate / 4, seconds=2.0)
+            step = one.step("netflow5", rate=rate, seconds=seconds)
+            of = figures.of_steps([step], peer=None)
+            names = ("records_per_cpu_s", "listener_records_per_cpu_s", "worker_records_per_cpu_s")
+            found[str(ms)] = {"records_per_frame": round(rate * ms / 1_000 / one.partitions)} | {
+                n: of[n] for n in names
+            }
+    return found
+
+
+def drained(kafka: ApacheKafka, folder: Path, *, workers: int, records: int, rate: float) -> float:
+    """Records of NetFlow v5 a second that so many workers take off a topic that was filled before they came.
+
+    Raises NotMeasured when they are done between two heartbeats, or not at all.
+    """
+    with rig(kafka, folder / f"drained-{workers}", "netflow5", workers=0) as one:
+        _fill(one, records, rate)
+        for number in range(workers):
+            one.worker(f"w{number}")
+        seen: list[tuple[int, int]] = []  # when, and how many records were taken in
+
+        def done() -> bool:
+            held = len(one.beats) == workers and one.on_shift()
+            if held and one.beats:
+                seen.append((max(beat.at_ns for beat in one.beats), one.scored()))
+            return held and one.scored() >= records
+
+        one.until(done, deadline_s=DRAINS_S, of=f"{workers} workers to take in {records} records")
+    busy = [(at, count) for at, count in seen if count < records]
+    if len(busy) < 2 or busy[-1][0] == busy[0][0]:
+        raise NotMeasured(f"{workers} workers were done with {records} records at once")
+    return (busy[-1][1] - busy[0][1]) / ((busy[-1][0] - busy[0][0]) / 1e9)
+
+
+def _fill(one: Rig, records: int, rate: float) -> None:
+    subprocess.run(one.sender("netflow5", rate, records / rate), check=True, stdout=subprocess.DEVNULL)
+    one.until(lambda: one.heard().get("received", 0) * 30 >= records, deadline_s=30.0, of="the listener to hear all")
+
+
+def killed(kafka: ApacheKafka, folder: Path, *, rate: float, seconds: float) -> dict[str, Any]:
+    """Two workers, one of them killed in the midst of traffic: how soon the other has all of it, and what is amiss.
+
+    Frames bear one exporter's records each, and are counted by exporter.
+    """
+    kind = "pmacct_json"
+    with rig(kafka, folder / "killed", kind, workers=2) as one:
+        process = subprocess.Popen(one.sender(kind, rate, seconds), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        begun = time.monotonic()
+        one.until(lambda: time.monotonic() > begun + KILLED_AFTER_S, deadline_s=60.0, of="a moment")
+        one.kill("w0")
+        at = time.monotonic()
+        one.until(one.on_shift, deadline_s=TAKES_OVER_S, of="the other worker to take over")
+        took = time.monotonic() - at
+        one.until(lambda: process.poll() is not None, deadline_s=seconds + 30.0, of="the sender")
+        said, _ = process.communicate()
+        if process.returncode:
+            raise NotMeasured(f"the sender ended with status {process.returncode}")
+        frames = int(json.loads(said)["datagrams"])
+        one.rest(deadline_s=DRAINS_S)
+        got = {address: beat.exporters[address]["records"] for beat in one.beats for address in beat.exporters}
+    return {"failover_s": round(took, 2), "frames": frames} | balance(frames, got)
+
+
+def balance(frames: int, records: Mapping[str, int]) -> dict[str, int]:
+    """Frames that are missing, and that were counted twice, where the exporters took turns; each frame is full."""
+    lost = doubled = 0
+    for number, address in enumerate(EXPORTERS):
+        sent = len(range(number, frames, len(EXPORTERS)))
+        amiss = records.get(address, 0) / FRAME_RECORDS - sent
+        lost, doubled = lost + max(0, ceil(-amiss)), doubled + max(0, ceil(amiss))
+    return {"frames_lost": lost, "frames_doubled": doubled}
