@@ -36,6 +36,7 @@ from deploy.tomlwriting import toml_text
 
 FLOW_TOPIC, PMACCT_TOPIC, LOG_TOPIC = "cordon.flows", "cordon.flows.pmacct", "cordon.syslog"
 PMACCT_LATE_MS = 2_500  # sfacctd hands on what it has once a second
+FRAME_MS = 250  # a tick: nothing is judged earlier, and five devices at rest fill no frame before
 FLOOD_PPS = 2_000.0
 """A flood on this small network: the threshold that its policy gives, and a peer in a race is given."""
 
@@ -89,7 +90,7 @@ def _listeners(described: Description) -> tuple[Listener, ...]:
     if described.collectors is Collectors.OTHERS:
         return ()
     ports = ((FLOW_TOPIC, described.sflow_port), (LOG_TOPIC, described.syslog_port))
-    return tuple(Listener(topic, (port,), address=NOC) for topic, port in ports)
+    return tuple(Listener(topic, (port,), address=NOC, frame_ms=FRAME_MS) for topic, port in ports)
 
 
 def _devices(plan: Network, key_file: Path) -> Iterable[Device]:
