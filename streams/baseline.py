@@ -45,10 +45,10 @@ class Baselines:
             new[: len(old)] = old
             setattr(self, name, new)
 
-    def clear(self, slot: int) -> None:
-        """Forget a subject."""
+    def clear(self, slots: Ints) -> None:
+        """Forget subjects."""
         for name in self.COLUMNS:
-            getattr(self, name)[slot] = 0
+            getattr(self, name)[slots] = 0
 
     def learn(self, slots: Ints, per_second: Floats, *, begins_ns: int, ends_ns: int, memory: int) -> Floats:
         """Teach one window to distinct slots; returns by how much the logarithm of bits lay off the level before."""

@@ -33,10 +33,10 @@ class Habits:
             new[: len(old)] = old
             setattr(self, name, new)
 
-    def clear(self, slot: int) -> None:
-        """Forget a subject."""
-        self.habit[slot] = 0.0
-        self.habit_tick[slot] = 0
+    def clear(self, slots: NDArray[np.int64]) -> None:
+        """Forget subjects."""
+        self.habit[slots] = 0.0
+        self.habit_tick[slots] = 0
 
     def add(self, slots: NDArray[np.int64], counts: NDArray[np.int64], tick: int) -> None:
         """Add counts (n × HABITS) to distinct slots."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from controller.domain.errors import BadInput
 from streams.baseline import Baselines, Shape
 from streams.habits import HABITS, Habits
+from streams.keys import key_array
 from streams.rows import NCOL
 from streams.sensors import Sensors
 from streams.standing import Standing
@@ -95,13 +96,9 @@ def buckets(
     if not wanted:
         return []
     chosen = np.array(sorted(wanted), np.int64)
-    slots = np.array(
-        sorted(
-            (slot for slot in subjects.index.values() if _in(int(subjects.bucket[slot]), chosen)),
-            key=lambda slot: (int(subjects.bucket[slot]), subjects.key[slot]),
-        ),
-        np.int64,
-    )
+    held = subjects.held()
+    slots = held[np.isin(subjects.bucket[held], chosen)]
+    slots = slots[np.lexsort((subjects.keys(slots), subjects.bucket[slots]))]
     bounds = (
         np.searchsorted(subjects.bucket[slots], [chosen, chosen + 1]) if len(slots) else np.zeros((2, len(chosen)), int)
     )
@@ -112,17 +109,12 @@ def buckets(
     ]
 
 
-def _in(bucket: int, chosen: Ints) -> bool:
-    place = int(np.searchsorted(chosen, bucket))
-    return place < len(chosen) and int(chosen[place]) == bucket
-
-
 class _Gathered:
     """Everything of the wanted subjects, sorted once, so that a bucket is a slice."""
 
     def __init__(self, slots: Ints, subjects: Subjects, views: Views, sensors: Sensors) -> None:
         self._slots, self._subjects, self._views, self._sensors = slots, subjects, views, sensors
-        place = np.full(len(subjects.key) + 1, -1, np.int64)
+        place = np.full(subjects.size + 1, -1, np.int64)
         place[slots] = np.arange(len(slots))
         held = views.held()
         of = place[views.slot[held]]
@@ -151,7 +143,7 @@ class _Gathered:
         exporter = np.array([places[self._sensors.name(number)] for number in numbers.tolist()], np.int64)
         state = Bucket(
             VERSION,
-            [subjects.key[slot] for slot in slots.tolist()],
+            subjects.keys(slots).tolist(),
             names,
             {name: _packed(getattr(subjects, name)[slots]) for name in _SUBJECT}
             | {name: _packed(getattr(subjects.baselines, name)[slots]) for name in Baselines.COLUMNS}
@@ -273,7 +265,7 @@ def _restore(
     standings: dict[int, Standing],
     recent: dict[int, list[Lot]],
 ) -> None:
-    slots = np.array([subjects.slot(key) for key in state.keys], np.int64)
+    slots = subjects.slots(key_array(state.keys))
     if not len(slots):
         return
     for name in _SUBJECT:

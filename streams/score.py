@@ -274,12 +274,15 @@ class Scorer:
         surplus = len(self._subjects) - limit
         if surplus <= 0:
             return
-        busy = set(self._speaker.slots().tolist()) | set(self._views.slot[self._views.active()].tolist())
-        idle = [slot for slot in self._subjects.index.values() if slot not in busy]
-        last, key = self._subjects.last_tick, self._subjects.key
-        for slot in sorted(idle, key=lambda slot: (int(last[slot]), key[slot]))[:surplus]:
-            self._dirty.add(int(self._subjects.bucket[slot]))
-            self._subjects.forget(slot)
+        held = self._subjects.held()
+        idle = np.ones(self._subjects.size, np.bool_)
+        idle[self._speaker.slots()] = False
+        idle[self._views.slot[self._views.active()]] = False
+        idle_slots = held[idle[held]]
+        order = np.lexsort((self._subjects.keys(idle_slots), self._subjects.last_tick[idle_slots]))
+        gone = idle_slots[order[:surplus]]
+        self._dirty |= set(np.unique(self._subjects.bucket[gone]).tolist())
+        self._subjects.forget(gone)
 
     def changed(self) -> list[tuple[int, bytes]]:
         """(bucket, state) of every bucket that changed since the last call; self-describing and compressed."""

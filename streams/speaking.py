@@ -60,8 +60,8 @@ class Speaker:
 
     def slots(self) -> Ints:
         """Subjects that something is said about, or that a decision watches."""
-        watched = {self._subjects.index[key] for key in self._watched if key in self._subjects.index}
-        return np.array(sorted(set(self.standings) | watched), np.int64)
+        watched = self._subjects.known(self._watched).tolist()
+        return np.array(sorted({*self.standings, *watched}), np.int64)
 
     def touched(self) -> set[int]:
         """Buckets of standings that changed since this was asked last."""
@@ -231,9 +231,9 @@ class Speaker:
         due = set(self.standings)
         if second:
             due |= {self._subjects.slot(key) for key in self._watched}
-        for slot in sorted(due, key=lambda slot: self._subjects.key[slot]):
+        for slot in sorted(due, key=lambda slot: self._subjects.key(slot)):
             standing = self.standings.get(slot)
-            watched = self._subjects.key[slot] in self._watched
+            watched = self._subjects.key(slot) in self._watched
             if standing is None:
                 standing = self._standing(slot)
             self._judge.fade(standing, end_ns)

@@ -1,14 +1,17 @@
 """The subjects of one activity partition: who they are by the estate, and what is kept of each for good."""
 
+from collections.abc import Iterable
+
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.domain.address import Address, AttachmentKey, HostKey, Port, SubjectKey
+from controller.domain.address import Address, AttachmentKey, HostKey, Port, SubjectKey, packed
 from controller.domain.estate import GATEWAYS, Estate, Host, HostRole
 from streams.baseline import Baselines, Ints
 from streams.habits import Habits
-from streams.keys import ATTACHMENT, bucket_of, scope_digest, subject_of_key
+from streams.keys import ATTACHMENT, HOST, WIDTH, buckets_of, key_array, scope_digest, subject_of_key
 from streams.sensors import Sensors
+from streams.table import KeyTable
 
 _HOMES = 4
 
@@ -19,9 +22,9 @@ class Subjects:
     def __init__(self, estate: Estate, sensors: Sensors, *, buckets: int, habit_half_life: float) -> None:
         self._estate, self._sensors, self._buckets = estate, sensors, buckets
         self._scopes = {scope_digest(source.scope): source.scope for source in estate.site.sources if source.scope}
-        self._free: list[int] = []
-        self.index: dict[bytes, int] = {}
-        self.key: list[bytes] = []
+        self._by_address = {packed(address): host for address, host in estate.by_address.items()}
+        self._routed = any(host.prefixes for host in estate.site.hosts)
+        self._table = KeyTable()
         self.host: list[Host | None] = []
         self.baselines = Baselines()
         self.habits = Habits(habit_half_life)
@@ -36,22 +39,46 @@ class Subjects:
     _COLUMNS = ("bucket", "attachment", "mail_server", "last_tick", "tainted", "role", "homes")
 
     def __len__(self) -> int:
-        return len(self.index)
+        return len(self._table)
+
+    @property
+    def size(self) -> int:
+        """All slots lie below."""
+        return self._table.size
 
     def slots(self, keys: NDArray[np.bytes_]) -> Ints:
         """The slots of these keys; made where there are none."""
-        unique, back = np.unique(keys, return_inverse=True)
-        found = np.array([self.slot(bytes(key)) for key in unique], np.int64)
-        return found[back]
+        found = self._table.find(keys)
+        new = np.flatnonzero(found < 0)
+        if len(new):
+            self._make(np.unique(keys[new]))
+            found[new] = self._table.find(keys[new])
+        return found
 
     def slot(self, key: bytes) -> int:
         """The slot of a key; made if there is none."""
-        slot = self.index.get(key)
-        return self._made(key) if slot is None else slot
+        return int(self.slots(key_array([key]))[0])
+
+    def known(self, keys: Iterable[bytes]) -> Ints:
+        """The slots of those keys that have one."""
+        found = self._table.find(key_array(keys))
+        return found[found >= 0]
+
+    def held(self) -> Ints:
+        """All slots in use, ascending."""
+        return self._table.held()
+
+    def keys(self, slots: Ints) -> NDArray[np.bytes_]:
+        """The keys of slots."""
+        return self._table.keys(slots)
+
+    def key(self, slot: int) -> bytes:
+        """The key of a slot."""
+        return self._table.key(slot)
 
     def subject(self, slot: int) -> SubjectKey:
         """The subject in a slot."""
-        return subject_of_key(self.key[slot], self._scopes)
+        return subject_of_key(self.key(slot), self._scopes)
 
     def is_gateway(self, slot: int) -> bool:
         """True when the estate says that the host speaks for others."""
@@ -66,33 +93,37 @@ class Subjects:
         """The address of a device of the estate."""
         return self._estate.devices[device].host
 
-    def forget(self, slot: int) -> None:
-        """Free a slot."""
-        del self.index[self.key[slot]]
-        self.key[slot], self.host[slot] = b"", None
-        self.baselines.clear(slot)
-        self.habits.clear(slot)
-        self._free.append(slot)
+    def forget(self, slots: Ints) -> None:
+        """Free these slots."""
+        self._table.drop(slots)
+        for slot in slots.tolist():
+            self.host[slot] = None
+        self.baselines.clear(slots)
+        self.habits.clear(slots)
 
-    def _made(self, key: bytes) -> int:
-        if self._free:
-            slot = self._free.pop()
-        else:
-            slot = len(self.key)
-            self.key.append(b"")
-            self.host.append(None)
-            if slot >= len(self.bucket):
-                self._grow(max(256, 2 * slot))
-        host = self._host(subject_of_key(key, self._scopes))
-        self.index[key], self.key[slot], self.host[slot] = slot, key, host
-        self.bucket[slot] = bucket_of(key, self._buckets)
-        self.attachment[slot] = key[-1:] == ATTACHMENT
-        self.mail_server[slot] = host is not None and host.role is HostRole.MAIL
-        self.last_tick[slot] = self.tainted[slot] = 0
-        self.role[slot] = ROLES.index(host.role) if host is not None else -1
-        homes = sorted(self._homes(host))[:_HOMES] if host is not None else []
-        self.homes[slot] = [*(self._sensors.number(name) for name in homes), *[-1] * (_HOMES - len(homes))]
-        return slot
+    def _make(self, keys: NDArray[np.bytes_]) -> None:
+        """Give slots to distinct keys that have none. Raises BadInput for a key that is none."""
+        hosts = [self._host(key.ljust(WIDTH, b"\0")) for key in keys.tolist()]
+        slots = self._table.add(keys)
+        self.host += [None] * (self._table.size - len(self.host))
+        if self._table.size > len(self.bucket):
+            self._grow(max(256, 2 * self._table.size))
+        self.bucket[slots] = buckets_of(keys, self._buckets)
+        self.last_tick[slots] = self.tainted[slots] = 0
+        self.attachment[slots] = [key[-1:] == ATTACHMENT for key in keys.tolist()]
+        self.mail_server[slots] = False
+        self.role[slots] = self.homes[slots] = -1
+        for slot, host in zip(slots.tolist(), hosts, strict=True):
+            if host is not None:
+                self._settle(slot, host)
+
+    def _settle(self, slot: int, host: Host) -> None:
+        """Write down what the estate says of a slot's host."""
+        self.host[slot] = host
+        self.mail_server[slot] = host.role is HostRole.MAIL
+        self.role[slot] = ROLES.index(host.role)
+        homes = sorted(self._homes(host))[:_HOMES]
+        self.homes[slot, : len(homes)] = [self._sensors.number(name) for name in homes]
 
     def _grow(self, room: int) -> None:
         for name in self._COLUMNS:
@@ -103,7 +134,10 @@ class Subjects:
         self.baselines.grow(room)
         self.habits.grow(room)
 
-    def _host(self, subject: SubjectKey) -> Host | None:
+    def _host(self, key: bytes) -> Host | None:
+        if key[-1:] == HOST and not self._routed:
+            return self._by_address.get(key[:16])
+        subject = subject_of_key(key, self._scopes)
         if isinstance(subject, HostKey):
             return self._estate.host_at(subject.address)
         return self._tenant(subject)

@@ -56,7 +56,7 @@ class Views:
         self.fast_ticks = max(round(FAST_S * 1000 / tick_ms), 1)
         self.slow_ticks = max(round(SLOW_S * 1000 / tick_ms), self.fast_ticks)
         self._second_ticks = max(1000 // tick_ms, 1)
-        self._index: dict[tuple[int, int, int], int] = {}
+        self._first = np.zeros(0, np.int64)  # by subject: its newest view, -1 none
         self._free: list[int] = []
         self._size = 0
         self.recent: deque[Lot] = deque()
@@ -71,16 +71,17 @@ class Views:
                 new[: self._size] = getattr(self, name)[: self._size]
             setattr(self, name, new)
 
-        for name, kind in (("slot", np.int64), ("exporter", np.int64), ("vantage", np.int8), ("flags", np.int8)):
+        for name, kind in (("vantage", np.int8), ("flags", np.int8), ("live", np.bool_)):
             widened(name, (), kind)
-        for name in ("interface", "mac", "refs", "second"):
+        for name in ("slot", "exporter", "interface", "mac", "refs", "second", "other"):
             widened(name, (), np.int64)
         for name in ("fast", "slow", "rate"):
             widened(name, (NCOL,), np.int64)
         widened("learned", (len(LEARNED),), np.int64)
         widened("sketch", (2, _SKETCH_BYTES), np.uint8)
 
-    slot: Ints
+    live: NDArray[np.bool_]
+    slot: Ints  # of a view that was let go of it stands until another takes its place
     exporter: Ints
     vantage: NDArray[np.int8]
     flags: NDArray[np.int8]
@@ -88,6 +89,7 @@ class Views:
     mac: Ints
     refs: Ints
     second: Ints
+    other: Ints  # the next view of the same subject, -1 none
     fast: Ints
     slow: Ints
     rate: Ints
@@ -96,28 +98,67 @@ class Views:
 
     def find(self, slots: Ints, exporters: Ints, vantages: Ints) -> Ints:
         """The views of these subjects, exporters and vantages; made where there are none."""
-        found = np.empty(len(slots), np.int64)
-        index = self._index
-        triples = zip(slots.tolist(), exporters.tolist(), vantages.tolist(), strict=True)
-        for place, triple in enumerate(triples):
-            view = index.get(triple)
-            if view is None:
-                view = index[triple] = self._made(triple)
-            found[place] = view
+        found = self._known(slots, exporters, vantages)
+        new = np.flatnonzero(found < 0)
+        if len(new):
+            order = new[np.lexsort((vantages[new], exporters[new], slots[new]))]
+            triples = np.stack((slots[order], exporters[order], vantages[order]))
+            self._make(*triples[:, np.append(True, (triples[:, 1:] != triples[:, :-1]).any(axis=0))])
+            found[new] = self._known(slots[new], exporters[new], vantages[new])
         return found
 
-    def _made(self, triple: tuple[int, int, int]) -> int:
-        if self._free:
-            view = self._free.pop()
-        else:
-            if self._size == len(self.slot):
-                self._grow(2 * self._size)
-            view = self._size
-            self._size += 1
-        self.slot[view], self.exporter[view], self.vantage[view] = triple
-        for name in ("flags", "interface", "mac", "refs", "second", "fast", "slow", "rate", "learned", "sketch"):
-            getattr(self, name)[view] = 0
+    def _known(self, slots: Ints, exporters: Ints, vantages: Ints) -> Ints:
+        """The views that there are, -1 for others: a subject has few, one after the other."""
+        if len(slots) and int(slots.max()) >= len(self._first):
+            first = np.full(2 * int(slots.max()) + 1, -1, np.int64)
+            first[: len(self._first)] = self._first
+            self._first = first
+        view = self._first[slots]
+        left = np.arange(len(slots))
+        while len(left):
+            at = view[left]
+            other = (at >= 0) & ((self.exporter[at] != exporters[left]) | (self.vantage[at] != vantages[left]))
+            left = left[other]
+            view[left] = self.other[view[left]]
         return view
+
+    def _make(self, slots: Ints, exporters: Ints, vantages: Ints) -> None:
+        """Make views, none of which there is; those of one subject stand together."""
+        again = min(len(self._free), len(slots))
+        new = len(slots) - again
+        while self._size + new > len(self.slot):
+            self._grow(2 * len(self.slot))
+        views = np.array([*(self._free.pop() for _ in range(again)), *range(self._size, self._size + new)], np.int64)
+        self._size += new
+        self.slot[views], self.exporter[views], self.vantage[views] = slots, exporters, vantages
+        self.live[views] = True
+        for name in ("flags", "interface", "mac", "refs", "second", "fast", "slow", "rate", "learned", "sketch"):
+            getattr(self, name)[views] = 0
+        self._string(views)
+
+    def _drop(self, views: Ints) -> None:
+        """Let go of views; what is left of their subjects' views is strung anew."""
+        if not len(views):
+            return
+        slots = self.slot[views]
+        self._first[slots] = -2
+        self.live[views] = False
+        self._free += views.tolist()
+        held = self.held()
+        left = held[self._first[self.slot[held]] == -2]
+        self._first[slots] = -1
+        self._string(left[np.argsort(self.slot[left], kind="stable")])
+
+    def _string(self, views: Ints) -> None:
+        """Put views, sorted by subject, in front of what views their subjects have."""
+        if not len(views):
+            return
+        slots = self.slot[views]
+        last = np.append(slots[1:] != slots[:-1], True)
+        self.other[views] = np.append(views[1:], -1)
+        self.other[views[last]] = self._first[slots[last]]
+        head = np.append(True, slots[1:] != slots[:-1])
+        self._first[slots[head]] = views[head]
 
     def advance(self, tick: int) -> None:
         """Let go of what has left the windows by the start of `tick`."""
@@ -235,7 +276,7 @@ class Views:
     @property
     def occupied(self) -> bool:
         """True while there is a view."""
-        return bool(self._index)
+        return self._size > len(self._free)
 
     def of_slots(self, slots: Iterable[int]) -> Ints:
         """All active views of these subjects."""
@@ -293,7 +334,7 @@ class Views:
 
     def held(self) -> Ints:
         """All views, those that have just fallen silent too."""
-        return np.array(sorted(self._index.values()), np.int64)
+        return np.flatnonzero(self.live[: self._size])
 
     def active(self) -> Ints:
         """Views with something in a window."""
@@ -311,9 +352,7 @@ class Views:
         self.learned[heard] = 0
         self._outlasting(start, ticks)
         held = self.held()
-        for view in held[self.refs[held] == 0].tolist():
-            del self._index[int(self.slot[view]), int(self.exporter[view]), int(self.vantage[view])]
-            self._free.append(view)
+        self._drop(held[self.refs[held] == 0])
         return heard, learned
 
     def repeated_window(self, start: int, ticks: int) -> tuple[Ints, Ints]:
