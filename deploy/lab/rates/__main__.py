@@ -1,44 +1,58 @@
 """`make bench-streams`: what a CPU-second does, format by format, beside its peers; writes bench/streams.json.
 
-Exits 1 only when it could not measure. QUICK=1 takes less than two minutes and leaves out what takes long.
+Exits 1 only when it could not measure. QUICK=1 takes less than two minutes: some formats, one rate each, and small
+crowds. ARGS="netflow5 syslog" measures these formats alone, ARGS="state scale frames" these questions.
 """
 
+import json
 import os
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from deploy.apache import ApacheKafka, fetch, missing
 from deploy.broker import BrokerDidNotStart
-from deploy.lab.measured import write
-from deploy.lab.rates import figures, peers
+from deploy.lab.measured import BENCH, said_version, write
+from deploy.lab.race.fastnetmon import PROGRAM
+from deploy.lab.rates import figures, peers, plots, scaling
+from deploy.lab.rates.crowd import HOSTS
 from deploy.lab.rates.figures import Step
 from deploy.lab.rates.rig import NotMeasured, Rig, rig
-from deploy.supervisor import DidNotStart
+from deploy.supervisor import DidNotStart, python
 
-FIRST = {
-    "netflow5": 600_000.0,
-    "netflow9": 500_000.0,
-    "ipfix": 500_000.0,
-    "sflow": 150_000.0,
-    "goflow2_json": 50_000.0,
-    "pmacct_json": 50_000.0,
-    "syslog": 20_000.0,
-}
-"""Records a second of the first step."""
+FIRST: Mapping[str, float] = MappingProxyType(
+    {
+        "netflow5": 500_000.0,
+        "netflow9": 500_000.0,
+        "ipfix": 500_000.0,
+        "sflow": 150_000.0,
+        "goflow2_json": 50_000.0,
+        "pmacct_json": 50_000.0,
+        "syslog": 20_000.0,
+    }
+)
+"""Records a second of the first step, where a warm-up does not say that it should be fewer."""
 
 RIGS = (("netflow5", "netflow9", "ipfix", "sflow"), ("goflow2_json",), ("pmacct_json",), ("syslog",))
 """Formats that one topic carries are measured one after the other on the same processes."""
 
-PEERS = ("netflow5", "netflow9", "sflow")
+QUESTIONS = ("frames", "scale", "state")
+GUARDED = ("netflow5", "netflow9", "sflow")
+"""What FastNetMon hears too."""
 
-WARM_S = 3.0
+QUICKLY = ("netflow5", "sflow", "goflow2_json", "syslog")
+
+WARM_S = 2.0
+ACTIVE = 100_000
+"""Hosts that speak in one tick, at most: the others of a million are known, and silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +61,16 @@ class Extent:
 
     seconds: float  # of a step
     most: int  # steps of a format
-    peer: tuple[float, ...]  # steps of FastNetMon, in first steps
+    peer: tuple[float, ...]  # rates for FastNetMon, in first steps
+    lines: int  # for fail2ban
+    kinds: tuple[str, ...]
+    hosts: tuple[int, ...]
+    questions: tuple[str, ...]
     limit_s: float
 
 
-FULL, QUICK = Extent(8.0, 8, (1.0, 1.5, 2.0), 3_000.0), Extent(3.0, 2, (1.0,), 110.0)
+FULL = Extent(8.0, 8, (1.0, 1.5, 2.0), 100_000, tuple(FIRST), (1_000, 10_000, 100_000, 1_000_000), QUESTIONS, 2_700.0)
+QUICK = Extent(2.5, 2, (1.0,), 20_000, QUICKLY, (1_000, 10_000), ("state",), 110.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,15 +87,27 @@ class Bench:
         found: dict[str, Any] = {}
         with rig(self.kafka, self.folder / kinds[0], kinds[0]) as one:
             for kind in kinds:
-                one.step(kind, rate=FIRST[kind] / 4, seconds=WARM_S)
+                warm = one.step(kind, rate=FIRST[kind] / 20, seconds=WARM_S)
+                first = figures.beginning(warm, most=FIRST[kind])
                 measure = partial(self._step, one, kind)
-                steps = figures.ramp(measure, first=FIRST[kind], most=self.extent.most)
-                found[kind] = figures.of_steps(steps, peer=self._peer(kind))
+                found[kind] = figures.of_steps(figures.ramp(measure, first=first, most=self.extent.most))
+        for kind in kinds:
+            found[kind]["fastnetmon_records_per_cpu_s"] = self._peer(kind)
         return found
+
+    def syslog(self) -> dict[str, Any]:
+        """Lines of sshd, a datagram each, beside fail2ban-regex, which reads them from a file."""
+        of = self.formats(("syslog",))["syslog"]
+        del of["fastnetmon_records_per_cpu_s"]
+        there = peers.fail2ban_there()
+        theirs = peers.by_fail2ban(self.folder / "fail2ban", lines=self.extent.lines) if there else None
+        _say(f"{'fail2ban':<14} {theirs} lines a CPU-second")
+        lines = {name.replace("records", "lines"): value for name, value in of.items()}
+        return {"lines_per_cpu_s": lines.pop("lines_per_cpu_s"), "fail2ban_lines_per_cpu_s": theirs} | lines
 
     def _peer(self, kind: str) -> int | None:
         """Records of a kind that a CPU-second of FastNetMon takes in; None where it does not know them."""
-        if kind not in PEERS or not peers.fastnetmon_there():
+        if kind not in GUARDED or not peers.fastnetmon_there():
             return None
         rates = [FIRST[kind] * factor for factor in self.extent.peer]
         steps = peers.by_fastnetmon(kind, self.folder / f"fastnetmon-{kind}", rates=rates, seconds=self.extent.seconds)
@@ -85,11 +116,51 @@ class Bench:
         return max(step.per_cpu_s for step in steps)
 
     def _step(self, one: Rig, kind: str, rate: float) -> Step:
-        if time.monotonic() > self.end_s:
-            raise NotMeasured("the time is up")
+        self._in_time()
         step = one.step(kind, rate=rate, seconds=self.extent.seconds)
         _say(f"{kind:<14} {figures.told(step)}")
         return step
+
+    def _in_time(self) -> None:
+        if time.monotonic() > self.end_s:
+            raise NotMeasured("the time is up")
+
+    def state(self) -> dict[str, Any]:
+        """What hosts cost: the figures of `hosts`, by how many there are."""
+        ticks: dict[str, float] = {}
+        each = 0
+        for count in self.extent.hosts:
+            self._in_time()
+            command = python("-m", "deploy.lab.rates.hosts", str(count), str(min(count, ACTIVE)))
+            done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+            if done.returncode:
+                raise NotMeasured(f"{count} hosts: status {done.returncode}")
+            said = json.loads(done.stdout)
+            ticks[str(count)], each = said["tick_ms"], said["bytes_per_key"]
+            _say(f"{'state':<14} {count} hosts {said}")
+        return {
+            "hosts": self.extent.hosts[-1],
+            "active_at_most": ACTIVE,
+            "bytes_per_key": each,
+            "bytes_per_host": 2 * each,
+            "tick_ms": ticks,
+        }
+
+    def frames(self, rate: float) -> dict[str, Any]:
+        """What frames of several sizes cost."""
+        self._in_time()
+        return scaling.by_frame(self.kafka, self.folder, rate=rate, seconds=self.extent.seconds)
+
+    def scale(self, rate: float) -> dict[str, Any]:
+        """One worker and two, and one of two killed."""
+        found: dict[str, Any] = {}
+        for workers, name in ((1, "one_worker"), (2, "two_workers")):
+            self._in_time()
+            records = int(rate * 2 * self.extent.seconds)
+            taken = scaling.drained(self.kafka, self.folder, workers=workers, records=records, rate=rate)
+            found[name] = round(taken)
+            _say(f"{name:<14} {taken:.0f} records a second")
+        return found | scaling.killed(self.kafka, self.folder, rate=FIRST["pmacct_json"] / 4, seconds=25.0)
 
 
 def main(chosen: Sequence[str]) -> int:
@@ -99,17 +170,41 @@ def main(chosen: Sequence[str]) -> int:
     document: dict[str, Any] = {}
     try:
         with tempfile.TemporaryDirectory(prefix="cordon-rates-") as name, _kafka(Path(name) / "kafka") as kafka:
-            bench = Bench(kafka, Path(name), extent, end_s)
-            for kinds in RIGS:
-                wanted = [kind for kind in kinds if not chosen or kind in chosen]
-                if wanted:
-                    document |= bench.formats(wanted)
-    except (NotMeasured, DidNotStart, BrokerDidNotStart, OSError) as error:
+            _measure(Bench(kafka, Path(name), extent, end_s), document, chosen)
+    except (NotMeasured, DidNotStart, BrokerDidNotStart, ChildProcessError, TimeoutError, OSError) as error:
         sys.stderr.write(f"not measured: {error}\n")
-        return 1
-    path = write("streams", document, at=datetime.fromtimestamp(time.time(), UTC))  # noqa: TID251 - dated by the wall
-    _say(f"{path}")
-    return 0
+        if not document:
+            return 1
+        document["incomplete"] = str(error)
+    versions = {
+        "fastnetmon": said_version((PROGRAM, "--version")),
+        "fail2ban": said_version((peers.FAIL2BAN, "--version")),
+    }
+    document["crowd"] = {"hosts": HOSTS, "seconds_a_step": extent.seconds}
+    path = write("streams", document, at=datetime.fromtimestamp(_wall_s(), UTC), versions=versions)
+    _say(f"{path}, and {', '.join(one.name for one in plots.draw(document, BENCH))}")
+    return 1 if "incomplete" in document else 0
+
+
+def _measure(bench: Bench, document: dict[str, Any], chosen: Sequence[str]) -> None:
+    """Fill the document, part by part, so that what was measured stands in it whatever comes after."""
+
+    def wanted(name: str) -> bool:
+        return name in (chosen or (*bench.extent.kinds, *bench.extent.questions))
+
+    for kinds in RIGS:
+        asked = [kind for kind in kinds if wanted(kind)]
+        if asked == ["syslog"]:
+            document["syslog"] = bench.syslog()
+        elif asked:
+            document |= bench.formats(asked)
+    five = document.get("netflow5", {}).get("loss_free_records_per_s") or FIRST["netflow5"] / 4
+    more: Mapping[str, Callable[[], dict[str, Any]]] = {
+        "state": bench.state,
+        "scale": partial(bench.scale, five / 2),
+        "frames": partial(bench.frames, five / 2),
+    }
+    document |= {name: act() for name, act in more.items() if wanted(name)}
 
 
 def _kafka(folder: Path) -> ApacheKafka:
@@ -122,6 +217,10 @@ def _kafka(folder: Path) -> ApacheKafka:
 def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
+
+
+def _wall_s() -> float:
+    return time.time()  # noqa: TID251 - a measurement is dated by the wall clock
 
 
 if __name__ == "__main__":

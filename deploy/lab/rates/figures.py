@@ -8,7 +8,11 @@ from typing import Any
 KEEPS_UP_S = 2.0
 """A worker keeps up that is no further behind the clock than this at the end of a step; idle it is 0.5 to 0.8 s."""
 
-GROWTH = 1.5
+GROWTH = (1.25, 4.0)
+"""By how much a rate that was held grows, at least and at most."""
+
+CLOSE = 1.15
+"""A rate that was held and one that was not are close enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,28 +34,44 @@ class Step:
         return self.sent == self.received == self.scored and not self.lost and self.behind_s <= KEEPS_UP_S
 
     @property
+    def share(self) -> float:
+        """Of a core, that the busier process of ours took."""
+        return max(self.cpu_s["listener"], self.cpu_s["worker"]) / (self.sent / self.sent_per_s)
+
+    @property
     def reached(self) -> bool:
         """True when the sender was as fast as it was asked to be."""
         return self.sent_per_s > 0.95 * self.asked_per_s
 
 
 def ramp(measure: Callable[[float], Step], *, first: float, most: int) -> list[Step]:
-    """Steps at growing rates until one is not held or the sender can do no more, then between the last two."""
+    """Steps at growing rates until one is not held, then between the last two.
+
+    Ends early where the sender can do no more, and where a backlog is left that would spoil what comes after.
+    """
     steps: list[Step] = []
     rate, floor, ceiling = first, 0.0, 0.0
     while len(steps) < most:
         step = measure(rate)
         steps.append(step)
-        if step.held and not step.reached:
+        if step.scored < step.received or (step.held and not step.reached):
             break
         if step.held:
             floor = rate
         else:
             ceiling = rate
-        if ceiling and floor and ceiling / floor < 1.15:
+        if ceiling and floor and ceiling / floor < CLOSE:
             break
-        rate = sqrt(floor * ceiling) if floor and ceiling else rate * GROWTH if floor else rate / 2
+        if ceiling:
+            rate = sqrt(floor * ceiling) if floor else rate / 2
+        else:
+            rate *= min(GROWTH[1], max(GROWTH[0], 1.0 / step.share))
     return steps
+
+
+def beginning(warm: Step, *, most: float) -> float:
+    """Records a second to begin with: half of what would have been too much by a step that warmed everything up."""
+    return min(most, max(warm.asked_per_s, 0.5 * warm.sent_per_s / warm.share)) if warm.share else most
 
 
 def per_cpu_s(records: int, seconds: float) -> int | None:
@@ -70,7 +90,7 @@ def best(steps: Sequence[Step]) -> Step | None:
     return max((step for step in steps if step.held), key=lambda step: step.sent_per_s, default=None)
 
 
-def of_steps(steps: Sequence[Step], *, peer: int | None) -> dict[str, Any]:
+def of_steps(steps: Sequence[Step]) -> dict[str, Any]:
     """What is told of a format. Shares of CPU are those of the highest rate held, or of the lowest tried."""
     held = best(steps)
     step = held or min(steps, key=lambda one: one.sent_per_s)
@@ -81,7 +101,6 @@ def of_steps(steps: Sequence[Step], *, peer: int | None) -> dict[str, Any]:
         "worker_records_per_cpu_s": worker,
         "broker_records_per_cpu_s": broker,
         "loss_free_records_per_s": round(held.sent_per_s) if held else None,
-        "fastnetmon_records_per_cpu_s": peer,
         "steps": [told(one) for one in steps],
     }
 

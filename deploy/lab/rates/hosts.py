@@ -1,8 +1,9 @@
 """What hosts cost the scorer: memory of each, and the time of a tick, by how many there are. A process of its own.
 
-`python -m deploy.lab.rates.hosts HOSTS ACTIVE` says on standard output, as JSON, `bytes_per_host` (growth of this
-process's resident memory, host and attachment of each together) and `tick_ms` (CPU time of taking in the activity of a
-tick in which ACTIVE of the hosts speak, and of closing it; the median of some).
+`python -m deploy.lab.rates.hosts HOSTS ACTIVE` says on standard output, as JSON, `bytes_per_key` (growth of this
+process's resident memory by subject) and `tick_ms` (CPU time of taking in the activity of a tick in which ACTIVE of the
+hosts speak, and of closing it; the median of some). Traffic is charged to a host or to its attachment, never to both: a
+host of which both were heard has two keys, and costs twice what one does.
 """
 
 import gc
@@ -88,7 +89,7 @@ class Crowd:
 
 
 def main() -> None:
-    """Make all of them known, then measure ticks."""
+    """Make all hosts known, then measure ticks."""
     count, active = int(sys.argv[1]), int(sys.argv[2])
     received.prepare()
     everybody = np.arange(count, dtype=np.int64)
@@ -102,7 +103,7 @@ def main() -> None:
     spent = [crowd.tick(np.sort(draw.choice(everybody, active, replace=False))) for _ in range(TICKS)]
     gc.collect()
     each = (resident() - before) / count
-    json.dump({"bytes_per_host": round(each), "tick_ms": round(median(spent[2:]) * 1_000, 2)}, sys.stdout)
+    json.dump({"bytes_per_key": round(each), "tick_ms": round(median(spent[2:]) * 1_000, 2)}, sys.stdout)
 
 
 if __name__ == "__main__":

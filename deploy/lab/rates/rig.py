@@ -28,9 +28,9 @@ from deploy.supervisor import Part, Supervisor, python
 from streams.publish import delete_topics
 
 LISTENER, CLOCK = "listen", "clock"
-STARTS_S, SETTLES_S = 60.0, 20.0
-STILL_S = 2.5
-"""Two heartbeats of everybody."""
+STARTS_S = 60.0
+STILL_S, DRAINS_S = 2.5, 15.0
+"""Two heartbeats of a listener; a worker that has much to do may be silent for longer."""
 
 
 class NotMeasured(RuntimeError):
@@ -100,7 +100,8 @@ class Rig:
             for name in self.names - self.supervisor.pids().keys():
                 raise NotMeasured(f"{name} ended: {self.supervisor.log(name).read_text()[-1_000:]}")
             if time.monotonic() > end:
-                raise NotMeasured(f"waited {deadline_s:.0f} s for {of}: {self.watch.last}")
+                logs = "".join(f"\n{name}: {self.supervisor.log(name).read_text()[-500:]}" for name in self.names)
+                raise NotMeasured(f"waited {deadline_s:.0f} s for {of}{logs}")
             self.watch.look()
 
     def on_shift(self) -> bool:
@@ -150,15 +151,20 @@ class Rig:
             raise NotMeasured(f"the sender of {kind} ended with status {process.returncode}")
         told: dict[str, Any] = json.loads(said)
         self.before[kind] = self.before.get(kind, 0) + int(told["datagrams"])
-        self.rest()
-        after = self._cpu()
         per = DRAWN[kind].records if self.port else 1
-        now = self.heard()
-        got = (now.get("received", 0) - heard.get("received", 0)) * per if self.port else int(told["records"])
+        sent = int(told["records"])
+
+        def heard_now() -> int:
+            return (self.heard().get("received", 0) - heard.get("received", 0)) * per if self.port else sent
+
+        self._rest(heard_now, wanted=sent)
+        got = heard_now()
+        self._rest(lambda: self.scored() - scored, wanted=got, still_s=DRAINS_S)
+        after, now = self._cpu(), self.heard()
         return Step(
             asked_per_s=rate,
             sent_per_s=told["records"] / told["seconds"],
-            sent=int(told["records"]),
+            sent=sent,
             received=got,
             scored=self.scored() - scored,
             lost=(now.get("lost", 0) - heard.get("lost", 0)) * per,
@@ -175,15 +181,17 @@ class Rig:
         now = time.monotonic()
         return [(now, (beat.at_ns - beat.event_ns) / 1e9) for beat in self.watch.look() if beat.process == "streams"]
 
-    def rest(self, *, deadline_s: float = SETTLES_S) -> None:
-        """Hear heartbeats until the counts stand still."""
-        end = time.monotonic() + deadline_s
-        seen, since = (-1, -1), time.monotonic()
-        while time.monotonic() < min(end, since + STILL_S):
-            self.watch.look()
-            now = self.scored(), self.heard().get("received", 0)
+    def rest(self, *, wanted: int) -> None:
+        """Hear heartbeats until the workers have taken in so many records, or for long no more of them."""
+        self._rest(self.scored, wanted=wanted, still_s=DRAINS_S)
+
+    def _rest(self, count: Callable[[], int], *, wanted: int, still_s: float = STILL_S) -> None:
+        """Hear heartbeats until a count is as wanted, or stands still."""
+        seen, since = -1, time.monotonic()
+        while (now := count()) != wanted and time.monotonic() < since + still_s:
             if now != seen:
                 seen, since = now, time.monotonic()
+            self.watch.look()
 
 
 @contextmanager

@@ -27,7 +27,7 @@ def by_frame(kafka: ApacheKafka, folder: Path, *, rate: float, seconds: float) -
         with rig(kafka, folder / f"frames-{ms}", "netflow5", frame_ms=ms) as one:
             one.step("netflow5", rate=rate / 4, seconds=2.0)
             step = one.step("netflow5", rate=rate, seconds=seconds)
-            of = figures.of_steps([step], peer=None)
+            of = figures.of_steps([step])
             names = ("records_per_cpu_s", "listener_records_per_cpu_s", "worker_records_per_cpu_s")
             found[str(ms)] = {"records_per_frame": round(rate * ms / 1_000 / one.partitions)} | {
                 n: of[n] for n in names
@@ -83,7 +83,7 @@ def killed(kafka: ApacheKafka, folder: Path, *, rate: float, seconds: float) -> 
         if process.returncode:
             raise NotMeasured(f"the sender ended with status {process.returncode}")
         frames = int(json.loads(said)["datagrams"])
-        one.rest(deadline_s=DRAINS_S)
+        one.rest(wanted=frames * FRAME_RECORDS)
         got = {address: beat.exporters[address]["records"] for beat in one.beats for address in beat.exporters}
     return {"failover_s": round(took, 2), "frames": frames} | balance(frames, got)
 
