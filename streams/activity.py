@@ -124,7 +124,8 @@ class Combiner:
         if flows.columns is None:
             return Combined(flows.received, flows.skipped, flows.rejects, 0, (b"",) * self._partitions)
         columns = flows.columns
-        rows, counted = self._grouping.rows(columns, scope_digest(source.scope))
+        grouped = self._grouping.rows(columns, scope_digest(source.scope))
+        rows, counted = grouped.rows, grouped.counted
         ticks = columns.receipt_ns // self._tick_ns
         if rows is None:
             home = np.zeros(len(columns), np.int64)

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from streams.decode.columns import FRAGMENT6, ICMP, ICMP6, NO_PROTOCOL
 from streams.decode.columns import interned as distinct_values
 from streams.decode.elements import Slot, Unit
+from streams.decode.interning import interned
 from streams.decode.layouts import Layout, Values
-from streams.decode.records import MAPPED, Records, interned, joined, picked
+from streams.decode.records import MAPPED, Records, joined, picked
 from streams.decode.templates import Speaker, Templates
 
 HIGHEST = 1 << 48

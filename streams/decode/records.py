@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import ICMP, ICMP6, TCP, UNKNOWN_INTERFACE, Columns
-from streams.decode.compiled import compiled
 from streams.decode.flows import Trust
+from streams.decode.interning import interned
 from streams.decode.stamps import believed
 
 MAPPED = 0xFFFF_0000_0000  # ::ffff:0:0, RFC 4291, 2.5.5.2
@@ -118,41 +118,3 @@ def _addresses(records: Records) -> tuple[tuple[bytes, ...], NDArray[np.int32], 
     places = np.full((2, len(ip)), -1, np.int32)
     places[:, ip] = index.reshape(2, -1)
     return addresses, places[0], places[1]
-
-
-def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
-    """Distinct pairs in order of appearance (n × 2), and each one's index."""
-    table = np.empty((len(high), 2), np.uint64)
-    index = np.empty(len(high), np.int32)
-    room = 1 << max(4, (2 * len(high)).bit_length())
-    count = _intern(high, low, np.full(room, -1, np.int32), table, index)
-    return table[:count], index
-
-
-@compiled
-def _intern(
-    high: NDArray[np.uint64],
-    low: NDArray[np.uint64],
-    slots: NDArray[np.int32],
-    table: NDArray[np.uint64],
-    index: NDArray[np.int32],
-) -> int:
-    """Open addressing with linear probing; the mixing constants are splitmix64's."""
-    count = 0
-    mask = np.uint64(len(slots) - 1)
-    for at in range(len(high)):
-        mixed = (high[at] ^ (low[at] * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xBF58476D1CE4E5B9)
-        slot = (mixed ^ (mixed >> np.uint64(31))) & mask
-        while True:
-            found = slots[slot]
-            if found < 0:
-                slots[slot] = count
-                table[count, 0], table[count, 1] = high[at], low[at]
-                index[at] = count
-                count += 1
-                break
-            if table[found, 0] == high[at] and table[found, 1] == low[at]:
-                index[at] = found
-                break
-            slot = (slot + np.uint64(1)) & mask
-    return count

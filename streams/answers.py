@@ -1,0 +1,123 @@
+"""What Places answered before, by number, so that a frame asks only about whom it is the first to name."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.decode.columns import Columns
+from streams.decode.interning import Directory
+from streams.keys import ATTACHMENT, hash_words, key_array
+from streams.places import Charged, Owner, Places
+
+_REMEMBERED = 100_000
+_NOBODY = -1
+_LOW = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What is known of n addresses."""
+
+    key: NDArray[np.int32]  # number of the owner's key; -1 when the address is not ours
+    group: NDArray[np.bool_]
+    hashed: NDArray[np.uint64]
+
+    def of(self, place: NDArray[np.int32]) -> "Named":
+        """Of these addresses in this order; the last one once more, for a record without an address is nobody's."""
+        key = np.append(self.key[place], np.int32(_NOBODY))
+        hashed = self.hashed[np.append(place, place[-1:])] if len(place) else np.zeros(1, np.uint64)
+        return Named(key, np.append(self.group[place], np.False_), hashed)
+
+
+@dataclass(frozen=True, slots=True)
+class Charges:
+    """n charges."""
+
+    key: NDArray[np.int32]  # number of who pays; -1 where that is nobody
+    facts: NDArray[np.int64]  # n × 4: vantage, flags, interface, MAC
+    stray: NDArray[np.bool_]
+
+
+class Answers:
+    """The answers in one scope; forgotten whole when they grow too many. Remembering changes no result."""
+
+    def __init__(self, places: Places, scope: bytes) -> None:
+        self._places, self._scope = places, scope
+        self._begin()
+
+    def _begin(self) -> None:
+        self._addresses, self._asked = Directory(), Directory()
+        self._exporters: dict[str, int] = {}
+        self._macs: dict[int, int] = {}
+        self._keys: dict[bytes, int] = {}
+        self._owners: list[Owner] = []
+        self._named = Named(np.zeros(0, np.int32), np.zeros(0, np.bool_), np.zeros(0, np.uint64))
+        self.charges = Charges(np.zeros(0, np.int32), np.zeros((0, 4), np.int64), np.zeros(0, np.bool_))
+        self.keys, self.attached = key_array(()), np.zeros(0, np.bool_)
+
+    def hear(self, flows: Columns) -> tuple[Named, NDArray[np.int32]]:
+        """What is known of the addresses of a frame, and the number of each record's charge."""
+        if max(len(self._addresses), len(self._asked), len(self._macs), len(self._exporters)) > _REMEMBERED:
+            self._begin()
+        place = self._placed(flows)
+        charge = self._charged(flows, place)
+        new = key_array(list(self._keys)[len(self.keys) :])
+        if len(new):
+            self.keys = np.concatenate((self.keys, new))
+            self.attached = np.concatenate((self.attached, np.char.endswith(new, ATTACHMENT)))
+        return self._named.of(place), charge
+
+    def _number(self, key: bytes) -> int:
+        return self._keys.setdefault(key, len(self._keys)) if key else _NOBODY
+
+    def _placed(self, flows: Columns) -> NDArray[np.int32]:
+        """The number of each address of the frame."""
+        words = np.frombuffer(b"".join(flows.addresses), ">u8").reshape(-1, 2).astype(np.uint64)
+        known = len(self._addresses)
+        place = self._addresses.numbers(words[:, 0], words[:, 1])
+        raw = self._addresses.pairs(known).astype(">u8")
+        if len(raw):
+            new = [self._places.owner(one, self._scope) for one in raw.view("V16").reshape(-1).tolist()]
+            self._owners += new
+            self._named = Named(
+                np.append(self._named.key, np.array([self._number(one.key) for one in new], np.int32)),
+                np.append(self._named.group, np.array([one.group for one in new], np.bool_)),
+                np.append(self._named.hashed, hash_words(raw.view("<u8"))),
+            )
+        return place
+
+    def _charged(self, flows: Columns, place: NDArray[np.int32]) -> NDArray[np.int32]:
+        """The number of each record's charge."""
+        exporters = [self._exporters.setdefault(one, len(self._exporters)) for one in flows.exporters]
+        macs = [self._macs.setdefault(one, len(self._macs)) for one in flows.macs]
+        address = np.append(place + 1, 0)[flows.src]
+        known = len(self._asked)
+        charge = self._asked.numbers(
+            (np.array(exporters, np.int64)[flows.exporter] << 32 | flows.in_if).view(np.uint64),
+            (np.array(macs, np.int64)[flows.src_mac] << 32 | address).view(np.uint64),
+        )
+        new = self._asked.pairs(known).view(np.int64).tolist()
+        if new:
+            self._charge(new)
+        return charge
+
+    def _charge(self, asked: list[tuple[int, int]]) -> None:
+        """Ask about what no frame asked before."""
+        exporters, macs = list(self._exporters), list(self._macs)
+        found = [
+            self._places.charge(
+                exporter=exporters[high >> 32],
+                in_if=high & _LOW,
+                source=self._owners[(low & _LOW) - 1] if low & _LOW else None,
+                mac=macs[low >> 32],
+            )
+            for high, low in asked
+        ]
+        keys = [self._number(one.key) if one.who is not Charged.NOBODY else _NOBODY for one in found]
+        facts = [(one.vantage, one.flags, one.interface, one.mac) for one in found]
+        self.charges = Charges(
+            np.append(self.charges.key, np.array(keys, np.int32)),
+            np.concatenate((self.charges.facts, np.array(facts, np.int64))),
+            np.append(self.charges.stray, np.array([one.stray for one in found], np.bool_)),
+        )

@@ -1,0 +1,92 @@
+"""Distinct things numbered in the order in which they come, compiled: within a frame, or for as long as it helps."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.decode.compiled import compiled
+
+
+def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
+    """Distinct pairs in order of appearance (n × 2), and each one's index."""
+    table = np.empty((len(high), 2), np.uint64)
+    index = np.empty(len(high), np.int32)
+    count = _intern(high, low, np.full(_room(len(high)), -1, np.int32), table, 0, index)
+    return table[:count], index
+
+
+class Directory:
+    """Pairs of words that keep their numbers from one call to the next."""
+
+    def __init__(self) -> None:
+        self._table, self._count = np.empty((0, 2), np.uint64), 0
+        self._slots = np.full(_room(0), -1, np.int32)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def numbers(self, high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.int32]:
+        """The number of each pair; new ones are numbered from `len` on in the order in which they come."""
+        most = self._count + len(high)
+        if most > len(self._table):
+            self._widen(2 * most)
+        index = np.empty(len(high), np.int32)
+        self._count = _intern(high, low, self._slots, self._table, self._count, index)
+        return index
+
+    def pairs(self, since: int) -> NDArray[np.uint64]:
+        """The pairs whose numbers are `since` and higher."""
+        return self._table[since : self._count]
+
+    def _widen(self, room: int) -> None:
+        known = self.pairs(0)
+        self._table = np.empty((room, 2), np.uint64)
+        self._slots = np.full(_room(room), -1, np.int32)
+        _intern(known[:, 0].copy(), known[:, 1].copy(), self._slots, self._table, 0, np.empty(len(known), np.int32))
+
+
+def _room(count: int) -> int:
+    """Slots for so many entries: a power of two, at least half of it free."""
+    return 1 << max(4, (2 * count).bit_length())
+
+
+@compiled
+def slot_of(high: np.uint64, low: np.uint64) -> np.uint64:
+    """Where to look for a pair first, before the mask; the mixing constants are splitmix64's."""
+    mixed = (high ^ (low * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xBF58476D1CE4E5B9)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+@compiled
+def place_of(high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], count: int) -> int:
+    """The number of a pair in a table of `count`: `count` itself, which it then has, where it is new.
+
+    Open addressing with linear probing; `slots` has a power of two of places, not all of them taken.
+    """
+    mask = np.uint64(len(slots) - 1)
+    slot = slot_of(high, low) & mask
+    while True:
+        found = slots[slot]
+        if found < 0:
+            slots[slot] = count
+            table[count, 0], table[count, 1] = high, low
+            return count
+        if table[found, 0] == high and table[found, 1] == low:
+            return int(found)
+        slot = (slot + np.uint64(1)) & mask
+
+
+@compiled
+def _intern(
+    high: NDArray[np.uint64],
+    low: NDArray[np.uint64],
+    slots: NDArray[np.int32],
+    table: NDArray[np.uint64],
+    count: int,
+    index: NDArray[np.int32],
+) -> int:
+    for at in range(len(high)):
+        place = place_of(high[at], low[at], slots, table, count)
+        index[at] = place
+        if place == count:
+            count += 1
+    return count

@@ -1,0 +1,364 @@
+"""Records summed into rows, compiled: one loop finds the row of each side of each record, another adds them up."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.classes import SMALL, marks, of_protocol
+from streams.decode.compiled import compiled
+from streams.decode.interning import place_of
+from streams.keys import hash_words
+from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col
+
+_EDGE = 2  # Vantage.EDGE
+_MOST = int(MAX_COUNT)
+_STEPS = 16  # spans above are rounded to so many steps an octave, so that rows can be added up
+_TOP_PEERS = 3
+_SOURCES = 1 << 17  # sources are numbered above all ports
+
+PORT_BITS = (hash_words(np.arange(1 << 16, dtype=np.uint64).reshape(-1, 1)) % np.uint64(SKETCH_BITS)).astype(np.int16)
+_SAMPLES, _VARIANCE, _LOOPED = int(Col.SAMPLES), int(Col.VARIANCE), int(Col.LOOPED)
+_PEERS, _PORTS = int(Col.PEERS_SPREAD), int(Col.PORTS_SPREAD)
+_SENT = 1 << Col.BYTES | 1 << Col.PACKETS | 1 << Col.FLOWS
+_RECEIVED = 1 << Col.BYTES_IN | 1 << Col.PACKETS_IN
+_IN = _RECEIVED | 1 << Col.ANSWERS_IN | 1 << Col.TALK_IN
+_FOR_ALL, _STRAY = 1 << Col.GROUP, 1 << Col.LOOPED
+
+
+class Told(NamedTuple):
+    """n records: what stands in them, and who is concerned."""
+
+    exporter: NDArray[np.int32]
+    receipt_ns: NDArray[np.int64]
+    duration_ns: NDArray[np.int64]
+    bytes: NDArray[np.int64]
+    packets: NDArray[np.int64]
+    flows: NDArray[np.int64]
+    sampling: NDArray[np.int64]
+    src: NDArray[np.int32]
+    dst: NDArray[np.int32]
+    dst_mac: NDArray[np.int32]
+    charge: NDArray[np.int32]
+    protocol: NDArray[np.int16]
+    src_port: NDArray[np.int32]
+    dst_port: NDArray[np.int32]
+    tcp_flags: NDArray[np.int16]
+    icmp_type: NDArray[np.int16]
+    discarded: NDArray[np.bool_]
+    ip: NDArray[np.bool_]
+    fragment: NDArray[np.bool_]
+    malformed: NDArray[np.bool_]
+    expected: NDArray[np.bool_]
+
+
+class Known(NamedTuple):
+    """What is known of whom the records name."""
+
+    owner: NDArray[np.int32]  # of addresses, and one more for none: number of a key, -1 for none of ours
+    group: NDArray[np.bool_]  # of addresses, and one more: multicast or broadcast
+    bit: NDArray[np.int16]  # of addresses, and one more
+    hashed: NDArray[np.uint64]  # of addresses, and one more
+    group_mac: NDArray[np.bool_]  # of MACs
+    paying: NDArray[np.int32]  # of charges: number of a key, -1 for nobody
+    facts: NDArray[np.int64]  # of charges: vantage, flags, interface, MAC
+    stray: NDArray[np.bool_]  # of charges
+    attached: NDArray[np.bool_]  # of keys
+
+
+class Placed(NamedTuple):
+    """Where records count: rows, -1 for none; rows are numbered as they come."""
+
+    sender: NDArray[np.int32]
+    receiver: NDArray[np.int32]
+    echo: NDArray[np.int32]
+    idents: NDArray[np.uint64]  # of rows: key, exporter and vantage in one word, tick and span in the other
+
+
+class Sums(NamedTuple):
+    """m rows."""
+
+    counts: NDArray[np.int64]  # m × NCOL
+    first_ns: NDArray[np.int64]
+    facts: NDArray[np.int64]  # m × 3: flags, interface, MAC
+    peer_row: NDArray[np.int32]
+    peer: NDArray[np.int32]  # address
+    peer_bytes: NDArray[np.int64]
+    bit_row: NDArray[np.int32]
+    bit: NDArray[np.int16]
+
+
+@compiled
+def span_of(duration_ns: int, tick_ns: int) -> int:
+    """Ticks over which a record's counts spread: at least one, long ones rounded to sixteen steps an octave."""
+    if duration_ns <= tick_ns:
+        return 1
+    ticks = int(np.rint(duration_ns / tick_ns))
+    unit = 1
+    while ticks >= 2 * _STEPS * unit:
+        unit *= 2
+    return (ticks + unit // 2) // unit * unit
+
+
+@compiled
+def placed(told: Told, known: Known, tick_ns: int, lowest_tick: int) -> Placed:
+    """Find the rows. Ticks count from `lowest_tick`, before which there is none."""
+    count = len(told.exporter)
+    sender, receiver = np.full(count, -1, np.int32), np.full(count, -1, np.int32)
+    echo = np.full(count, -1, np.int32)
+    room = 16
+    while room < 4 * count:
+        room *= 2
+    slots, idents = np.full(room, -1, np.int32), np.empty((3 * count, 2), np.uint64)
+    rows = 0
+    stamp, tick = np.int64(-1), np.int64(0)
+    for at in range(count):
+        charge = told.charge[at]
+        paying, owner = known.paying[charge], known.owner[told.dst[at]]
+        loops = known.stray[charge] and (known.group_mac[told.dst_mac[at]] or known.group[told.dst[at]])
+        if paying < 0 and owner < 0 and not loops:
+            continue
+        if told.receipt_ns[at] != stamp:
+            stamp = told.receipt_ns[at]
+            tick = stamp // tick_ns - lowest_tick
+        low = np.uint64(tick << 24 | span_of(told.duration_ns[at], tick_ns))
+        exporter = np.int64(told.exporter[at]) << 8
+        if paying >= 0:
+            high = np.uint64(np.int64(paying) << 32 | exporter | known.facts[charge, 0])
+            sender[at] = place_of(high, low, slots, idents, rows)
+            rows = max(rows, sender[at] + 1)
+        if owner >= 0:
+            high = np.uint64(np.int64(owner) << 32 | exporter | _EDGE)
+            receiver[at] = place_of(high, low, slots, idents, rows)
+            rows = max(rows, receiver[at] + 1)
+        if loops and known.owner[told.src[at]] >= 0:
+            high = np.uint64(np.int64(known.owner[told.src[at]]) << 32 | exporter | _EDGE)
+            echo[at] = place_of(high, low, slots, idents, rows)
+            rows = max(rows, echo[at] + 1)
+    return Placed(sender, receiver, echo, idents[:rows].copy())
+
+
+@compiled
+def _add(counts: NDArray[np.int64], row: int, column: int, amount: int) -> None:
+    counts[row, column] = min(counts[row, column] + amount, _MOST)
+
+
+@compiled
+def _times(count: int, rate: int) -> int:
+    """Sampling multiplied out; whole, and at most MAX_COUNT."""
+    return int(min(float(count) * rate, float(_MOST)))
+
+
+@compiled
+def _add_all(
+    counts: NDArray[np.int64], row: int, said: int, amounts: NDArray[np.int64], kinds: NDArray[np.int64]
+) -> None:
+    """Add to each column of which `said` has the bit."""
+    column = 0
+    while said:
+        if said & 1:
+            _add(counts, row, column, amounts[kinds[column]])
+        said >>= 1
+        column += 1
+
+
+class Contacts(NamedTuple):
+    """Whom rows talked to, as it is gathered."""
+
+    made: NDArray[np.int64]  # how many pairs, bits and seconds there are so far
+    pair_slots: NDArray[np.int32]
+    pairs: NDArray[np.uint64]  # row and address
+    loudness: NDArray[np.int64]  # of pairs
+    sketches: NDArray[np.uint8]  # of rows
+    bit_row: NDArray[np.int32]
+    bit: NDArray[np.int16]
+    second_slots: NDArray[np.int32]
+    seconds: NDArray[np.uint64]  # of rows that are spread: row, and port or source
+
+
+@compiled
+def _contacts(senders: int, lasting: int, rows: int) -> Contacts:
+    """Room for `senders` records that were charged, of which `lasting` are spread."""
+    room, more = 16, 16
+    while room < 2 * senders:
+        room *= 2
+    while more < 2 * lasting:
+        more *= 2
+    return Contacts(
+        np.zeros(3, np.int64),
+        np.full(room, -1, np.int32),
+        np.empty((senders + 1, 2), np.uint64),
+        np.zeros(senders + 1, np.int64),
+        np.zeros((rows, 2 * SKETCH_BITS // 8), np.uint8),
+        np.empty(2 * senders, np.int32),
+        np.empty(2 * senders, np.int16),
+        np.full(more, -1, np.int32),
+        np.empty((lasting + 1, 2), np.uint64),
+    )
+
+
+@compiled
+def _mark(
+    made: NDArray[np.int64],
+    sketches: NDArray[np.uint8],
+    bit_row: NDArray[np.int32],
+    bits: NDArray[np.int16],
+    row: int,
+    bit: int,
+) -> None:
+    """Set a bit of a row's sketch, and note it where it was not set before."""
+    mask = np.uint8(1 << (bit & 7))
+    if not sketches[row, bit >> 3] & mask:
+        sketches[row, bit >> 3] |= mask
+        at = made[1]
+        bit_row[at], bits[at] = row, bit
+        made[1] = at + 1
+
+
+@compiled
+def _loudest(
+    pairs: NDArray[np.uint64], loudness: NDArray[np.int64], count: int, rows: int, hashes: NDArray[np.uint64]
+) -> tuple[NDArray[np.int32], int]:
+    """The pairs of the loudest few peers of each row, -1 for none, and how many there are."""
+    top, held = np.full((rows, _TOP_PEERS), -1, np.int32), 0
+    for pair in range(count):
+        row, carried = np.int64(pairs[pair, 0]), pair
+        for rank in range(_TOP_PEERS):
+            other = top[row, rank]
+            if other < 0:
+                top[row, rank] = carried
+                held += 1
+                break
+            quieter = loudness[carried] < loudness[other]
+            if quieter or (
+                loudness[carried] == loudness[other]
+                and hashes[np.int64(pairs[carried, 1])] >= hashes[np.int64(pairs[other, 1])]
+            ):
+                continue
+            top[row, rank], carried = carried, other
+    return top, held
+
+
+@compiled
+def _charge(facts: NDArray[np.int64], row: int, charges: NDArray[np.int64], charge: int) -> None:
+    facts[row, 0] |= charges[charge, 1]
+    facts[row, 1] = max(facts[row, 1], charges[charge, 2])
+    facts[row, 2] = max(facts[row, 2], charges[charge, 3])
+
+
+@compiled
+def sums(
+    told: Told,
+    known: Known,
+    where: Placed,
+    ports: NDArray[np.uint8],
+    port_bits: NDArray[np.int16],
+    odd: NDArray[np.bool_],
+    kinds: NDArray[np.int64],
+) -> Sums:
+    """Add up."""
+    rows, count = len(where.idents), len(told.exporter)
+    counts = np.zeros((rows, NCOL), np.int64)
+    first, facts = np.full(rows, 2**63 - 1, np.int64), np.zeros((rows, 3), np.int64)
+    amounts = np.zeros(3, np.int64)
+    spread = where.idents[:, 1] & np.uint64(0xFFFFFF) > np.uint64(1)
+    attached = known.attached[(where.idents[:, 0] >> np.uint64(32)).astype(np.int64)]
+    charged, lasting = _sizes(where.sender, spread)
+    contacts = _contacts(charged, lasting, rows)
+    made, pair_slots, pairs, loudness, sketches, bit_row, bits, second_slots, seconds = contacts
+    senders, receivers, echoes = where.sender, where.receiver, where.echo
+    octets, packets, protocol, ip = told.bytes, told.packets, told.protocol, told.ip
+    src, dst, src_port, dst_port = told.src, told.dst, told.src_port, told.dst_port
+    bit_of, charge, stray = known.bit, told.charge, known.stray
+    for at in range(count):
+        sender, receiver, echo = senders[at], receivers[at], echoes[at]
+        if sender < 0 and receiver < 0 and echo < 0:
+            continue
+        rate, stamp = told.sampling[at], told.receipt_ns[at]
+        amounts[0], amounts[1] = _times(packets[at], rate), _times(octets[at], rate)
+        amounts[2] = _times(told.flows[at], rate)
+        said = of_protocol(
+            protocol[at],
+            told.tcp_flags[at] & 0x3F,
+            told.icmp_type[at],
+            src_port[at],
+            dst_port[at],
+            octets[at],
+            packets[at],
+            ports,
+        )
+        small = packets[at] > 0 and octets[at] < packets[at] * SMALL
+        # Exporters that aggregate may leave the protocol out.
+        strange = odd[protocol[at]] and not (ip[at] and protocol[at] < 0)
+        said |= marks(strange, small, told.fragment[at], told.malformed[at], told.discarded[at], told.expected[at])
+        if sender >= 0:
+            first[sender] = min(first[sender], stamp)
+            _charge(facts, sender, known.facts, charge[at])
+            _add(counts, sender, _SAMPLES, packets[at])
+            _add(counts, sender, _VARIANCE, _times(amounts[0], rate - 1))
+            if known.group_mac[told.dst_mac[at]] or known.group[dst[at]]:
+                said |= _FOR_ALL | (_STRAY if stray[charge[at]] else 0)
+            _add_all(counts, sender, (said | _SENT) & ~_IN, amounts, kinds)
+            to = dst[at]
+            if to >= 0:
+                place = place_of(np.uint64(sender), np.uint64(to), pair_slots, pairs, made[0])
+                new = place == made[0]
+                made[0] += new
+                loudness[place] = min(loudness[place] + amounts[1], _MOST)
+                second = np.int64(src[at]) + _SOURCES if attached[sender] else np.int64(dst_port[at])
+                if spread[sender]:
+                    counts[sender, _PEERS] += 1000 * new
+                    place = place_of(np.uint64(sender), np.uint64(second), second_slots, seconds, made[2])
+                    new = place == made[2]
+                    made[2] += new
+                    counts[sender, _PORTS] += 1000 * new
+                else:
+                    bit = bit_of[src[at]] if attached[sender] else port_bits[dst_port[at]]
+                    if new:
+                        _mark(made, sketches, bit_row, bits, sender, bit_of[to])
+                    _mark(made, sketches, bit_row, bits, sender, SKETCH_BITS + bit)
+        if receiver >= 0:
+            first[receiver] = min(first[receiver], stamp)
+            _add_all(counts, receiver, (said | _RECEIVED) & _IN, amounts, kinds)
+        if echo >= 0:
+            first[echo] = min(first[echo], stamp)
+            _add(counts, echo, _LOOPED, amounts[0])
+    top, held = _loudest(pairs, loudness, made[0], rows, known.hashed)
+    return _told(counts, first, facts, contacts, top, held)
+
+
+@compiled
+def _sizes(sender: NDArray[np.int32], spread: NDArray[np.bool_]) -> tuple[int, int]:
+    """How many records were charged, and how many of those are spread."""
+    charged, lasting = 0, 0
+    for row in sender:
+        if row >= 0:
+            charged += 1
+            lasting += spread[row]
+    return charged, lasting
+
+
+@compiled
+def _told(
+    counts: NDArray[np.int64],
+    first: NDArray[np.int64],
+    facts: NDArray[np.int64],
+    contacts: Contacts,
+    top: NDArray[np.int32],
+    held: int,
+) -> Sums:
+    peer_row, peer = np.empty(held, np.int32), np.empty(held, np.int32)
+    peer_bytes = np.empty(held, np.int64)
+    at = 0
+    for row in range(len(top)):
+        for rank in range(_TOP_PEERS):
+            pair = top[row, rank]
+            if pair < 0:
+                break
+            peer_row[at], peer[at] = row, contacts.pairs[pair, 1]
+            peer_bytes[at] = contacts.loudness[pair]
+            at += 1
+    bits = contacts.made[1]
+    return Sums(
+        counts, first, facts, peer_row, peer, peer_bytes, contacts.bit_row[:bits].copy(), contacts.bit[:bits].copy()
+    )
