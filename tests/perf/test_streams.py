@@ -1,4 +1,4 @@
-"""How many records one CPU-second takes from bytes to verdicts. Writes bench/streams.json; asserts no speed.
+"""How many records one CPU-second takes from bytes to verdicts. Writes bench/verdicts.json; asserts no speed.
 
 Machines differ, and so does one machine from hour to hour: the time that the standard library's JSON decoder takes for
 the same lines stands beside every figure, so that two runs can be compared.
@@ -74,5 +74,5 @@ def test_records_per_cpu_second_from_bytes_to_verdicts() -> None:
     figures["bytes_per_record"] = sum(map(len, made)) / total
     BENCH.mkdir(exist_ok=True)
     rounded = {name: round(one, 2) for name, one in figures.items()}
-    (BENCH / "streams.json").write_text(json.dumps(rounded, indent=2) + "\n")
+    (BENCH / "verdicts.json").write_text(json.dumps(rounded, indent=2) + "\n")
     assert sum(len(part) for parts in bodies for part in parts) > 0

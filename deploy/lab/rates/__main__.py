@@ -96,7 +96,7 @@ class Bench:
         return found
 
     def syslog(self) -> dict[str, Any]:
-        """Lines of sshd, a datagram each, beside fail2ban-regex, which reads them from a file."""
+        """Lines of sshd and of a firewall, a datagram each, beside fail2ban-regex, which reads sshd's from a file."""
         of = self.formats(("syslog",))["syslog"]
         del of["fastnetmon_records_per_cpu_s"]
         there = peers.fail2ban_there()

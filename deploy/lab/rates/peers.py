@@ -114,12 +114,13 @@ def _fail2ban(folder: Path, count: int) -> float:
 
 
 def sshd_lines(count: int) -> list[bytes]:
-    """What the exporters send as syslog, as a file holds it: without the priority."""
-    pool = [
+    """What exporters send of sshd as syslog, as a file holds it: without the priority."""
+    lines = (
         bytes(row[: int(length)]).partition(b">")[2]
         for stencil in stencils("syslog", len(EXPORTERS))
         for row, length in zip(stencil.octets, stencil.lengths, strict=True)
-    ]
+    )
+    pool = [line for line in lines if b"sshd[" in line]
     return [pool[number % len(pool)] for number in range(count)]
 
 

@@ -62,6 +62,10 @@ class Exporter:
         self._sent += count
         return count
 
+    def close(self) -> None:
+        """Send no more."""
+        self._socket.close()
+
     def _number(self, batch: NDArray[np.uint8], now_s: int) -> None:
         number = np.arange(self._sent, self._sent + len(batch))[:, None]
         value = np.where(self._clocks, now_s, self._first + number * self._step)

@@ -12,7 +12,7 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.lab.rates.crowd import OUTSIDE, SHARE, UDP, UPLINK, Talk, talk
+from deploy.lab.rates.crowd import OUTSIDE, UDP, UPLINK, Talk, addresses, talk
 
 RECORDS, SAMPLES = 30, 6
 POOL = 256
@@ -212,14 +212,24 @@ _SSHD = (
 )
 
 
-def sshd(said: Talk) -> Stencil:
-    """What sshd says of log-ins, of which half fail, a line a datagram."""
-    ends = np.maximum(said.src_port, said.dst_port).tolist()
-    lines = [
-        f"<38>Jan  1 00:00:00 h{host} sshd[{4_000 + number}]: "
-        f"{_SSHD[number % len(_SSHD)].format(peer=f'203.0.113.{number % 250 + 1}', port=port)}".encode()
-        for number, (host, port) in enumerate(zip((said.entry % SHARE).tolist(), ends, strict=True))
-    ]
+_FIREWALL = (
+    "kernel: drop IN=eth1 OUT=eth0 MAC=02:00:00:00:00:01:02:00:00:00:00:02:08:00 SRC={host} DST={peer} LEN=44 TOS=0x00 "
+    "PREC=0x00 TTL=63 ID=1 DF PROTO=TCP SPT={port} DPT=445 WINDOW=64240 RES=0x00 SYN URGP=0"
+)
+
+
+def logs(said: Talk) -> Stencil:
+    """Lines by turns of sshd, of whose log-ins half fail, and of a firewall that drops what a host sends.
+
+    Cordon has nothing to say of the former, and reads a claim out of each of the latter.
+    """
+    sides = np.where(said.entry == UPLINK, said.dst, said.src)
+    ends = zip(addresses(sides), np.maximum(said.src_port, said.dst_port).tolist(), strict=True)
+    lines = []
+    for number, (host, port) in enumerate(ends):
+        told = _FIREWALL if number % 2 else f"sshd[{4_000 + number}]: {_SSHD[number // 2 % len(_SSHD)]}"
+        peer = f"203.0.113.{number % 250 + 1}"
+        lines.append(f"<38>Jan  1 00:00:00 gw {told.format(host=host, peer=peer, port=port)}".encode())
     lengths = np.array([len(line) for line in lines], np.int64)
     octets = np.zeros((len(lines), int(lengths.max())), np.uint8)
     for row, line in zip(octets, lines, strict=True):
@@ -241,7 +251,7 @@ DRAWN: Mapping[str, Drawing] = MappingProxyType(
         "netflow9": Drawing(netflow9, RECORDS),
         "ipfix": Drawing(ipfix, RECORDS),
         "sflow": Drawing(sflow, SAMPLES),
-        "syslog": Drawing(sshd, 1),
+        "syslog": Drawing(logs, 1),
     }
 )
 
