@@ -44,7 +44,7 @@ SUITES = (
     Suite("network", _pytest("tests/network/test_bare.py", "tests/network/test_drivers.py")),
     Suite(
         "scenarios",
-        _pytest(*(f"tests/network/test_{name}.py" for name in ("scenarios", "dry_run", "collectors"))),
+        _pytest(*(f"tests/network/test_{name}.py" for name in ("scenarios", "dry_run", "collectors", "segment"))),
     ),
 )
 

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +13,8 @@ import httpx
 
 from controller.domain import toml
 from controller.domain.rulebook import Rulebook
+from controller.ledger import Ledger
+from controller.ledger_tokens import Role, Tokens
 from deploy import running
 from deploy.lab.net import collectors
 from deploy.lab.net.aside import Attack
@@ -33,8 +35,8 @@ OPEN = {"proposed", "approved", "applying", "enforced", "releasing", "stuck"}
 class Guarded:
     """What a person can see and do. Processes are looked after in the background."""
 
-    def __init__(self, supervisor: Supervisor, url: str, token: str, *, late_ns: int) -> None:
-        self.supervisor, self.late_ns = supervisor, late_ns
+    def __init__(self, supervisor: Supervisor, url: str, token: str, *, late_ns: int, ledger: str) -> None:
+        self.supervisor, self.late_ns, self._ledger = supervisor, late_ns, ledger
         self._http = httpx.Client(
             base_url=f"{url}/api/v1", headers={"Authorization": f"Bearer {token}"}, timeout=15.0, trust_env=False
         )
@@ -65,6 +67,37 @@ class Guarded:
     def post(self, path: str, **body: Any) -> httpx.Response:
         """Ask for something to be done."""
         return self._http.post(path, json=body)
+
+    def approve(self, decision_id: str, *people: str) -> None:
+        """Have people approve a decision, each with a token of their own."""
+        with closing(Ledger.open(self._ledger)) as ledger:
+            tokens = {one: Tokens(ledger.database).create(name=one, role=Role.APPROVER, now_ns=0) for one in people}
+        for token in tokens.values():
+            answer = self._http.post(
+                f"/decisions/{decision_id}/approve",
+                json={"reason": "agreed"},
+                headers={"Authorization": f"Bearer {token}"},
+            )
+            assert answer.is_success, answer.text
+
+    def asked(self, kind: str, about: str) -> dict[str, Any]:
+        """What the controller answers to a request."""
+        filed = self.post("/requests", kind=kind, about=about, reason="a test").json()
+
+        def answered() -> bool:
+            return bool(self.get(f"/requests/{filed['id']}")["answered_ns"])
+
+        until(answered, what=f"{kind} of {about} to be answered", deadline_s=DECIDE_S)
+        return dict(self.get(f"/requests/{filed['id']}"))
+
+    def await_state(self, decision_id: str, state: str) -> None:
+        """Until a decision is in a state."""
+        until(
+            lambda: bool(self.get(f"/decisions/{decision_id}")["state"] == state),
+            what=f"{decision_id} to be {state}",
+            deadline_s=DECIDE_S,
+            shown=lambda: self.get(f"/decisions/{decision_id}"),
+        )
 
     def ready(self) -> bool:
         """True when every process has spoken and event time keeps up."""
@@ -191,6 +224,6 @@ def guarded(lab: Lab, home: Path, *, mode: str = "", broker: str = "") -> Iterat
             flows, lines = lab.wishes.sflow_ports[0], lab.wishes.syslog_port
             supervisor.launch(collectors.sfacctd(home, broker=broker, topic=PMACCT_TOPIC, port=flows))
             supervisor.launch(collectors.rsyslog(home, broker=broker, topic=LOG_TOPIC, port=lines))
-        with Guarded(supervisor, url, token, late_ns=late_ns) as one:
+        with Guarded(supervisor, url, token, late_ns=late_ns, ledger=layout.ledger) as one:
             until(one.ready, what="Cordon to be up", deadline_s=START_S, shown=lambda: said)
             yield one

@@ -1,13 +1,14 @@
 """The network as its owner would describe it to Cordon: site.toml, policy.toml, known_hosts."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from ipaddress import IPv6Network
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from types import MappingProxyType
 
 from controller.domain.address import Mac, Port, Vlan
+from controller.domain.crossing import Crossing, Side, Transport
 from controller.domain.estate import (
     Device,
     Host,
@@ -37,6 +38,7 @@ from deploy.tomlwriting import toml_text
 FLOW_TOPIC, PMACCT_TOPIC, LOG_TOPIC = "cordon.flows", "cordon.flows.pmacct", "cordon.syslog"
 PMACCT_LATE_MS = 2_500  # sfacctd hands on what it has once a second
 FRAME_MS = 250  # a tick: nothing is judged earlier, and five devices at rest fill no frame before
+PROBES = ("7-63",)  # UDP, as deploy.lab.net.witnesses sends them
 FLOOD_PPS = 2_000.0
 """A flood on this small network: the threshold that its policy gives, and a peer in a race is given."""
 
@@ -65,9 +67,7 @@ def site(plan: Network, described: Description) -> str:
             version=1,
             name="lab",
             prefixes=OURS,
-            segments=tuple(
-                Segment(one.name, (one.ipv4, one.ipv6), Vlan(one.vlan), one.firewall) for one in plan.segments
-            ),
+            segments=tuple(_segments(plan)),
             devices=tuple(_devices(plan, described.key_file)),
             interfaces=tuple(_interfaces(plan)),
             hosts=(*_hosts(plan), *_routers(plan)),
@@ -91,6 +91,21 @@ def _listeners(described: Description) -> tuple[Listener, ...]:
         return ()
     ports = ((FLOW_TOPIC, described.sflow_port), (LOG_TOPIC, described.syslog_port))
     return tuple(Listener(topic, (port,), address=NOC, frame_ms=FRAME_MS) for topic, port in ports)
+
+
+def _segments(plan: Network) -> Iterable[Segment]:
+    """Behind the firewall stands what its owner wants it to let pass, once two people have agreed to separate it."""
+    core = plan.segment["core"]
+    everybody, ours = (IPv4Network("0.0.0.0/0"), IPv6Network("::/0")), OURS
+    crossings = (
+        Crossing(Side.OUTSIDE, everybody, Transport.TCP, ("80", "443"), why="the web"),
+        Crossing(Side.INSIDE, (core.ipv4, core.ipv6), Transport.UDP, ("53",), why="names"),
+        Crossing(Side.INSIDE, ours, Transport.UDP, PROBES, why="the provider's own probes"),
+        Crossing(Side.OUTSIDE, ours, Transport.UDP, PROBES, why="the provider's own probes"),
+    )
+    for one in plan.segments:
+        known = Segment(one.name, (one.ipv4, one.ipv6), Vlan(one.vlan), one.firewall)
+        yield replace(known, crossings=crossings, inside=("inside",)) if one.firewall else known
 
 
 def _devices(plan: Network, key_file: Path) -> Iterable[Device]:
