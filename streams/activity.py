@@ -10,13 +10,15 @@ from controller.domain.estate import Estate, Source, SourceFormat
 from controller.domain.rulebook import Rulebook
 from streams.accusing import Accuser
 from streams.decode import Reject, goflow2, pmacct
-from streams.decode.columns import Columns, Flows
+from streams.decode.columns import Flows
 from streams.decode.flows import Trust
 from streams.grouping import Grouping
+from streams.hearing import Heard, heard
 from streams.keys import bucket_of, buckets_of, scope_digest
 from streams.lessons import Memory
+from streams.packing import bodies
 from streams.places import Places
-from streams.rows import Body, Claim, Sighting, Symptom, encode
+from streams.rows import Body, Claim, Rows, Sighting, Symptom, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,48 +127,44 @@ class Combiner:
             return Combined(flows.received, flows.skipped, flows.rejects, 0, (b"",) * self._partitions)
         columns = flows.columns
         grouped = self._grouping.rows(columns, scope_digest(source.scope))
-        rows, counted = grouped.rows, grouped.counted
-        ticks = columns.receipt_ns // self._tick_ns
-        if rows is None:
-            home = np.zeros(len(columns), np.int64)
-            owners = np.zeros(0, np.int64)
-        else:
-            owners = buckets_of(rows.key, self._rules.scoring.buckets) % self._partitions
-            home = np.where(counted >= 0, owners[counted], 0)
-        sightings = _sightings(columns, ticks)
-        bodies = []
-        for partition in range(self._partitions):
-            body = Body(
-                source.topic,
-                _by_tick(ticks[home == partition]),
-                list(columns.exporters),
-                sightings=sightings,
-            )
-            mine = rows.pick(np.flatnonzero(owners == partition)) if rows is not None else None
-            bodies.append(encode(body, mine))
+        rows = grouped.rows
+        home = np.zeros(0, np.int64) if rows is None else self._home(rows)
+        said = heard(columns, home, grouped.counted, tick_ns=self._tick_ns)
+        sightings = _sightings(said, columns.exporters)
+        heads = [
+            Body(source.topic, ticks, list(columns.exporters), sightings=sightings)
+            for ticks in _shares(said, self._partitions)
+        ]
         return Combined(
             received=flows.received,
             skipped=flows.skipped,
             rejects=flows.rejects,
             rows=0 if rows is None else len(rows),
-            bodies=tuple(bodies),
-            exporters=_seen(columns),
+            bodies=tuple(
+                [encode(head, None) for head in heads] if rows is None else bodies(heads, rows, grouped.keys, home)
+            ),
+            exporters=_seen(said, columns.exporters),
             latest_ns=int(columns.receipt_ns.max()),
         )
 
+    def _home(self, rows: Rows) -> NDArray[np.int64]:
+        """The partition of each row."""
+        answer: NDArray[np.int64] = buckets_of(rows.key, self._rules.scoring.buckets) % self._partitions
+        return answer
+
     def _logs(self, value: bytes, source: Source, kafka_ns: int) -> Combined:
         said = self._accuser.frame(value, source=source, kafka_ns=kafka_ns)
-        bodies = []
+        made = []
         for partition in range(self._partitions):
             claims = [claim for claim in said.claims if self._partition(claim.key) == partition]
             heard = [(at_ns // self._tick_ns, count) for at_ns, count in said.heard] if partition == 0 else []
-            bodies.append(self._log_body(source, heard, claims, said.symptoms))
+            made.append(self._log_body(source, heard, claims, said.symptoms))
         return Combined(
             received=said.received,
             skipped=said.skipped,
             rejects=said.rejects,
             rows=len(said.claims),
-            bodies=tuple(bodies),
+            bodies=tuple(made),
             exporters={
                 sender: ExporterSeen(count, last_ns, fragments_visible=False)
                 for sender, (count, last_ns) in said.senders.items()
@@ -185,40 +183,27 @@ class Combiner:
         return bucket_of(key, self._rules.scoring.buckets) % self._partitions
 
 
-def _by_tick(ticks: NDArray[np.int64]) -> list[tuple[int, int]]:
-    unique, counts = np.unique(ticks, return_counts=True)
-    return list(zip(unique.tolist(), counts.tolist(), strict=True))
+def _shares(said: Heard, partitions: int) -> list[list[tuple[int, int]]]:
+    """Ticks, and the records of each that a partition counts, for each partition."""
+    shares: list[list[tuple[int, int]]] = [[] for _ in range(partitions)]
+    for partition, tick, records in said.shares.tolist():
+        shares[partition].append((tick, records))
+    return [sorted(one) for one in shares]
 
 
-def _sightings(columns: Columns, ticks: NDArray[np.int64]) -> list[Sighting]:
+def _sightings(said: Heard, names: tuple[str, ...]) -> list[Sighting]:
     """Each exporter in each tick of the frame: every partition hears them, for each judges silence by itself."""
-    found: dict[tuple[int, int], list[int]] = {}
-    order = np.stack([columns.exporter.astype(np.int64), ticks])
-    unique, index, counts = np.unique(order, axis=1, return_inverse=True, return_counts=True)
-    index = index.reshape(-1)
-    last = np.zeros(unique.shape[1], np.int64)
-    np.maximum.at(last, index, columns.receipt_ns)
-    rate = np.zeros(unique.shape[1], np.int64)
-    np.maximum.at(rate, index, columns.sampling)
-    for place, (exporter, tick) in enumerate(unique.T.tolist()):
-        found[exporter, tick] = [int(counts[place]), int(last[place]), int(rate[place])]
     return [
-        Sighting(columns.exporters[exporter], tick, records, last_ns, sampling)
-        for (exporter, tick), (records, last_ns, sampling) in sorted(found.items())
+        Sighting(names[exporter], tick, records, last_ns, sampling)
+        for exporter, tick, records, last_ns, sampling in sorted(said.sightings.tolist())
     ]
 
 
-def _seen(columns: Columns) -> dict[str, ExporterSeen]:
-    seen = {}
-    for index, name in enumerate(columns.exporters):
-        mine = columns.exporter == index
-        if mine.any():
-            seen[name] = ExporterSeen(
-                records=int(mine.sum()),
-                last_ns=int(columns.receipt_ns[mine].max()),
-                fragments_visible=bool(columns.fragments_visible[mine].any()),
-                skewed=int(columns.skewed[mine].sum()),
-                skew_ns=int(columns.skew_ns[mine].max()),
-                sampling=int(columns.sampling[mine].max()),
-            )
-    return seen
+def _seen(said: Heard, names: tuple[str, ...]) -> dict[str, ExporterSeen]:
+    return {
+        name: ExporterSeen(records, last_ns, bool(visible), skewed, skew_ns, sampling)
+        for name, (records, last_ns, visible, skewed, skew_ns, sampling) in zip(
+            names, said.exporters.tolist(), strict=True
+        )
+        if records
+    }

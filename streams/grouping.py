@@ -23,6 +23,7 @@ class Grouped:
 
     rows: Rows | None
     counted: NDArray[np.int32]
+    keys: NDArray[np.int64]  # of each row a number, equal for equal keys
 
 
 class Grouping:
@@ -43,9 +44,10 @@ class Grouping:
         where = placed(told, known, self._tick_ns, lowest)
         counted = np.where(where.sender >= 0, where.sender, np.where(where.receiver >= 0, where.receiver, where.echo))
         if not len(where.idents):
-            return Grouped(None, counted)
+            return Grouped(None, counted, np.zeros(0, np.int64))
         found = sums(told, known, where, PORTS, PORT_BITS, ODD, AMOUNTS)
-        return Grouped(_rows(flows, answers, where, found, lowest), counted)
+        numbers = where.idents[:, 0].view(np.int64) >> 32
+        return Grouped(_rows(flows, answers, where, found, lowest), counted, numbers)
 
     def _told(self, flows: Columns, charge: NDArray[np.int32]) -> Told:
         columns: dict[str, NDArray[Any]] = {"charge": charge, "expected": self._expecting(flows)}

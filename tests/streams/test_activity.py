@@ -1,6 +1,7 @@
 """Frames into rows: whoever is charged, every record is accounted for, and bodies come back as they were."""
 
 from dataclasses import replace
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from controller.domain.address import address_of, packed, subject_text
 from controller.domain.errors import BadInput
 from controller.domain.estate import Estate
 from controller.domain.rulebook import Rulebook
-from streams import keys, rows
+from streams import keys, packing, rows
 from streams.activity import Combined, Combiner
 from streams.places import Charged, Places
 from streams.rows import Body, Col, Flag, Rows, Vantage
@@ -239,6 +240,41 @@ def test_rows_come_back_as_they_were(one: Rows) -> None:
     assert read is not None
     for name in Rows.__slots__:
         np.testing.assert_array_equal(getattr(read, name), getattr(one, name), err_msg=name)
+
+
+@given(some_rows(), st.integers(1, 4), st.randoms(use_true_random=False))
+@settings(deadline=None, derandomize=True)
+def test_each_partition_reads_its_own_rows_of_a_frame(one: Rows, partitions: int, of: Random) -> None:
+    _, number = np.unique(one.key, return_inverse=True)
+    home = np.array([of.randrange(partitions) for _ in range(int(number.max()) + 1)])[number]
+    heads = [Body("t", [(partition, 2)], ["a", "b", "c"]) for partition in range(partitions)]
+    for partition, raw in enumerate(packing.bodies(heads, one, number, home)):
+        body, read = rows.decode(raw)
+        mine = one.pick(np.flatnonzero(home == partition))
+        assert body.heard == [(partition, 2)]
+        assert (read is None) == (len(mine) == 0)
+        for name in Rows.__slots__ if read is not None else ():
+            np.testing.assert_array_equal(getattr(read, name), getattr(mine, name), err_msg=name)
+
+
+def test_body_that_would_not_fit_a_message_is_squeezed() -> None:
+    count = 20_000
+    one = Rows(
+        key=np.repeat(keys.key_array([keys.host_key(packed(address_of("198.18.0.1")))]), count),
+        **{name: np.zeros(count, kind) for name, kind in _KINDS.items()},
+        counts=np.full((count, rows.NCOL), 1 << 40),
+    )
+    (raw,) = packing.bodies([Body("t", [], ["a"])], one, np.zeros(count, np.int64), np.zeros(count, np.int64))
+    read = rows.decode(raw)[1]
+    assert len(raw) < 900_000
+    assert read is not None
+    np.testing.assert_array_equal(read.counts, one.counts)
+
+
+_KINDS: dict[str, Any] = {
+    "exporter": np.int32, "tick": np.int64, "span": np.int32, "vantage": np.int8, "flags": np.int8,
+    "interface": np.int64, "mac": np.int64, "first_ns": np.int64,
+}  # fmt: skip
 
 
 @given(some_rows(), st.binary(max_size=40), st.integers(0, 200))

@@ -1,0 +1,222 @@
+"""Rows of a frame as bodies for each activity partition, in the layout of `streams.rows.encode`, compiled.
+
+A frame of samples has rows by the hundred and columns by the dozen, for each of the partitions: to cut, shrink and copy
+each by NumPy would cost more than all that goes before.
+"""
+
+import zlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.decode.compiled import compiled
+from streams.rows import NCOL, VERSION, Body, Rows
+
+COMPRESS_FROM = 600_000
+"""Octets above which a body is compressed, so that it fits a message of Kafka. To squeeze all would take longer than
+to make them; where room counts, the broker's own compression does it."""
+
+_PLAIN = ("key", "tick", "first", "exporter", "span", "vantage", "flags", "interface", "mac")
+_LISTS = ("peer_row", "peer_bytes", "bit_row", "bit")
+_NAMES = (*_PLAIN, *(f"c{column}" for column in range(NCOL)), *_LISTS)
+_KEY, _BIT_ROW = _NAMES.index("key"), _NAMES.index("bit_row")
+_COUNTS, _AFTER = len(_PLAIN), len(_PLAIN) + NCOL
+_DTYPES = {1: "|u1", 2: "<u2", 4: "<u4", 8: "<i8"}
+_ENCODER = msgspec.msgpack.Encoder()
+
+
+class Table(NamedTuple):
+    """n rows and what belongs to them, as `streams.rows.Rows` has it."""
+
+    number: NDArray[np.int64]  # of the key: equal for equal keys
+    tick: NDArray[np.int64]
+    first_ns: NDArray[np.int64]
+    exporter: NDArray[np.int32]
+    span: NDArray[np.int32]
+    vantage: NDArray[np.int8]
+    flags: NDArray[np.int8]
+    interface: NDArray[np.int64]
+    mac: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    peer_row: NDArray[np.int32]
+    peer_bytes: NDArray[np.int64]
+    bit_row: NDArray[np.int32]
+    bit: NDArray[np.int16]
+
+
+class Packed(NamedTuple):
+    """The columns of each partition."""
+
+    octets: NDArray[np.uint8]
+    pieces: NDArray[np.int64]  # partitions × columns × 3: start, end, octets of a number (0: left out)
+    first_row: NDArray[np.int64]  # rows that name the keys, by partition one behind the other
+    key_ends: NDArray[np.int64]  # of partitions, in `first_row`
+    peers: NDArray[np.int64]  # order of the peers, by partition
+    peer_ends: NDArray[np.int64]
+
+
+def bodies(heads: Sequence[Body], rows: Rows, number: NDArray[np.int64], home: NDArray[np.int64]) -> list[bytes]:
+    """A body for each partition: `heads` with the rows that are at home there.
+
+    `number` says which rows have the same key.
+    """
+    table = Table(
+        number, rows.tick, rows.first_ns, rows.exporter, rows.span, rows.vantage, rows.flags, rows.interface, rows.mac,
+        rows.counts, rows.peer_row, rows.peer_bytes, rows.bit_row, rows.bit,
+    )  # fmt: skip
+    base = np.array([rows.tick.min(), rows.first_ns.min()], np.int64)
+    found = _packed(table, home, len(heads), base)
+    octets, keys, peers = found.octets.tobytes(), rows.key[found.first_row], rows.peer[found.peers]
+    made, key_at, peer_at = [], 0, 0
+    pieces, key_ends, peer_ends = found.pieces.tolist(), found.key_ends.tolist(), found.peer_ends.tolist()
+    for head, mine, key_end, peer_end in zip(heads, pieces, key_ends, peer_ends, strict=True):
+        if key_end > key_at:
+            head.columns = {
+                name: (_DTYPES[size], octets[start:end])
+                for name, (start, end, size) in zip(_NAMES, mine, strict=True)
+                if size
+            }
+            head.columns["base"] = ("<i8", base.tobytes())
+            head.columns["keys"] = (keys.dtype.str, keys[key_at:key_end].tobytes())
+            if peer_end > peer_at:
+                head.columns["peer"] = (peers.dtype.str, peers[peer_at:peer_end].tobytes())
+        made.append(_encoded(head))
+        key_at, peer_at = key_end, peer_end
+    return made
+
+
+def _encoded(body: Body) -> bytes:
+    raw = _ENCODER.encode(body)
+    squeezed = len(raw) > COMPRESS_FROM
+    return bytes((ord("C"), VERSION, squeezed)) + (zlib.compress(raw, 1) if squeezed else raw)
+
+
+@compiled
+def _packed(table: Table, home: NDArray[np.int64], partitions: int, base: NDArray[np.int64]) -> Packed:
+    rows, counts = len(home), table.counts
+    order, ends = _by_home(home, partitions)
+    peers, peer_ends = _by_home(home[table.peer_row], partitions)
+    bits, bit_ends = _by_home(home[table.bit_row], partitions)
+    key, first_row, key_ends = _keys(table.number, order, ends)
+    place = _places(order, ends)
+    octets = np.empty(8 * (rows * _AFTER + 2 * len(peers) + 2 * len(bits)), np.uint8)
+    pieces = np.zeros((partitions, len(_NAMES), 3), np.int64)
+    at, low, low_peer, low_bit = 0, 0, 0, 0
+    for partition in range(partitions):
+        mine, met = order[low : ends[partition]], peers[low_peer : peer_ends[partition]]
+        marked, into = bits[low_bit : bit_ends[partition]], pieces[partition]
+        low, low_peer, low_bit = ends[partition], peer_ends[partition], bit_ends[partition]
+        at = _put(key, mine, 0, octets, at, into[0])
+        at = _put(table.tick, mine, base[0], octets, at, into[1])
+        at = _put(table.first_ns, mine, base[1], octets, at, into[2])
+        at = _put(table.exporter, mine, 0, octets, at, into[3])
+        at = _put(table.span, mine, 0, octets, at, into[4])
+        at = _put(table.vantage, mine, 0, octets, at, into[5])
+        at = _put(table.flags, mine, 0, octets, at, into[6])
+        at = _put(table.interface, mine, 0, octets, at, into[7])
+        at = _put(table.mac, mine, 0, octets, at, into[8])
+        used = _used(counts, mine)
+        for column in range(NCOL):
+            if used[column]:
+                at = _put(counts[:, column], mine, 0, octets, at, into[_COUNTS + column])
+        at = _put(place[table.peer_row], met, 0, octets, at, into[_AFTER])
+        at = _put(table.peer_bytes, met, 0, octets, at, into[_AFTER + 1])
+        at = _put(place[table.bit_row], marked, 0, octets, at, into[_AFTER + 2])
+        at = _put(table.bit, marked, 0, octets, at, into[_AFTER + 3])
+        for column in (_KEY, _BIT_ROW):  # they say how many there are, and stand where they are all zeros
+            if into[column, 2] == 0:
+                at = _zeros(len(mine) if column == _KEY else len(marked), octets, at, into[column])
+    return Packed(octets[:at], pieces, first_row, key_ends, peers, peer_ends)
+
+
+@compiled
+def _by_home(home: NDArray[np.int64], partitions: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Things in the order of their partitions, and where each partition ends among them."""
+    ends = np.zeros(partitions, np.int64)
+    for one in home:
+        ends[one] += 1
+    for partition in range(1, partitions):
+        ends[partition] += ends[partition - 1]
+    order, at = np.empty(len(home), np.int64), ends.copy()
+    for place in range(len(home) - 1, -1, -1):
+        at[home[place]] -= 1
+        order[at[home[place]]] = place
+    return order, ends
+
+
+@compiled
+def _keys(
+    number: NDArray[np.int64], order: NDArray[np.int64], ends: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Each row's key among those of its partition, the first row with each, and where a partition's keys end."""
+    seen = np.full(number.max() + 1, -1, np.int64)
+    key, first_row = np.empty(len(order), np.int64), np.empty(len(order), np.int64)
+    key_ends = np.empty(len(ends), np.int64)
+    low, count, start = 0, 0, 0
+    for partition in range(len(ends)):
+        for row in order[low : ends[partition]]:
+            if seen[number[row]] < start:
+                seen[number[row]] = count
+                first_row[count] = row
+                count += 1
+            key[row] = seen[number[row]] - start
+        low, start = ends[partition], count
+        key_ends[partition] = count
+    return key, first_row[:count].copy(), key_ends
+
+
+@compiled
+def _places(order: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each row stands within its partition."""
+    place, low = np.empty(len(order), np.int64), 0
+    for end in ends:
+        for at in range(low, end):
+            place[order[at]] = at - low
+        low = end
+    return place
+
+
+@compiled
+def _used(counts: NDArray[np.int64], mine: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Columns that are not all zeros in these rows."""
+    used = np.zeros(NCOL, np.int64)
+    for row in mine:
+        for column in range(NCOL):
+            used[column] |= counts[row, column]
+    return used
+
+
+@compiled
+def _put(
+    values: NDArray[np.signedinteger[Any]],
+    chosen: NDArray[np.int64],
+    less: int,
+    octets: NDArray[np.uint8],
+    at: int,
+    piece: NDArray[np.int64],
+) -> int:
+    """Write values, none of them below `less`, in as few octets as hold them all; nothing where all are zeros."""
+    highest = np.int64(0)
+    for one in chosen:
+        highest = max(highest, np.int64(values[one]) - less)
+    if highest == 0:
+        return at
+    size = 1 if highest < 1 << 8 else 2 if highest < 1 << 16 else 4 if highest < 1 << 32 else 8
+    piece[0], piece[1], piece[2] = at, at + size * len(chosen), size
+    for one in chosen:
+        value = np.int64(values[one]) - less
+        for _ in range(size):
+            octets[at] = value & 0xFF
+            value >>= 8
+            at += 1
+    return at
+
+
+@compiled
+def _zeros(count: int, octets: NDArray[np.uint8], at: int, piece: NDArray[np.int64]) -> int:
+    octets[at : at + count] = 0
+    piece[0], piece[1], piece[2] = at, at + count, 1
+    return at + count
