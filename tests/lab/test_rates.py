@@ -179,6 +179,13 @@ def test_what_is_lost_or_piles_up_is_not_held(amiss: dict[str, float]) -> None:
     assert not replace(step(100.0), **amiss).held  # type: ignore[arg-type]  # some are whole, one is not
 
 
+def test_a_pace_is_told_of_the_time_in_which_there_was_work_left() -> None:
+    second = 10**9
+    assert figures.pace([(0, 0), (second, 5), (2 * second, 10), (9 * second, 12)], wanted=12) == 5.0
+    assert figures.pace([(0, 0), (4 * second, 12)], wanted=12) == 3.0
+    assert figures.pace([(0, 0), (0, 0)], wanted=12) is None
+
+
 def test_stages_in_a_row_add_their_costs() -> None:
     assert figures.summed(4_000_000, 1_000_000) == 800_000
     assert figures.summed(None, 1_000_000) == 1_000_000

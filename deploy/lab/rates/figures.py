@@ -8,7 +8,7 @@ from typing import Any
 KEEPS_UP_S = 2.0
 """A worker keeps up that is no further behind the clock than this at the end of a step; idle it is 0.5 to 0.8 s."""
 
-GROWTH = (1.25, 4.0)
+GROWTH = (1.5, 4.0)
 """By how much a rate that was held grows, at least and at most."""
 
 CLOSE = 1.15
@@ -72,6 +72,17 @@ def ramp(measure: Callable[[float], Step], *, first: float, most: int) -> list[S
 def beginning(warm: Step, *, most: float) -> float:
     """Records a second to begin with: half of what would have been too much by a step that warmed everything up."""
     return min(most, max(warm.asked_per_s, 0.5 * warm.sent_per_s / warm.share)) if warm.share else most
+
+
+def pace(seen: Sequence[tuple[int, int]], *, wanted: int) -> float | None:
+    """Records a second between moments (ns, records so far): while there was work left, if that can be told.
+
+    None where all moments are one.
+    """
+    busy = [one for one in seen if one[1] < wanted]
+    chosen = busy if len({at for at, _ in busy}) > 2 else list(seen)
+    (begun, first), (ended, last) = chosen[0], chosen[-1]
+    return (last - first) / ((ended - begun) / 1e9) if ended > begun else None
 
 
 def per_cpu_s(records: int, seconds: float) -> int | None:

