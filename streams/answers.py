@@ -73,9 +73,8 @@ class Answers:
 
     def _placed(self, flows: Columns) -> NDArray[np.int32]:
         """The number of each address of the frame."""
-        words = np.frombuffer(b"".join(flows.addresses), ">u8").reshape(-1, 2).astype(np.uint64)
         known = len(self._addresses)
-        place = self._addresses.numbers(words[:, 0], words[:, 1])
+        place = self._addresses.numbers(flows.words[:, 0], flows.words[:, 1])
         raw = self._addresses.pairs(known).astype(">u8")
         if len(raw):
             new = [self._places.owner(one, self._scope) for one in raw.view("V16").reshape(-1).tolist()]

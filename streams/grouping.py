@@ -62,7 +62,7 @@ class Grouping:
         if not self._expected:
             return wanted
         minutes, of_minute = np.unique(flows.receipt_ns // 60_000_000_000 % 1440, return_inverse=True)
-        words = np.frombuffer(b"".join(flows.addresses), ">u8").reshape(-1, 2).astype(np.uint64)
+        words = flows.words
         for window in self._expected:
             source = np.append(_within(words, window.sources), False)
             target = np.append(_within(words, window.destinations) | (not window.destinations), False)
@@ -100,7 +100,7 @@ def _rows(flows: Columns, answers: Answers, where: Placed, found: Sums, lowest_t
         first_ns=found.first_ns,
         counts=found.counts,
         peer_row=found.peer_row,
-        peer=np.frombuffer(b"".join(flows.addresses), "S16")[found.peer],
+        peer=flows.words[found.peer].astype(">u8").view("S16").reshape(-1),
         peer_bytes=found.peer_bytes,
         bit_row=found.bit_row,
         bit=found.bit,

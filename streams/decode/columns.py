@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from controller.domain.address import address_of, packed
 from controller.domain.errors import BadInput
 from streams.decode import Reject
 
+Packed: TypeAlias = bytes
 IPV4, IPV6, ARP, OTHER = 4, 6, 1, 0
 
 TCP, UDP, ICMP, ICMP6, FRAGMENT6 = 6, 17, 1, 58, 44
@@ -42,7 +43,7 @@ class Columns:
     """n flow records. Counts are as the record has them; `sampling` is not multiplied in. Times are ns."""
 
     exporters: tuple[str, ...]
-    addresses: tuple[bytes, ...]  # packed
+    words: NDArray[np.uint64]  # two of each address, the higher first; IPv4 mapped into IPv6
     macs: tuple[int, ...]
     exporter: NDArray[np.int32]  # index
     src: NDArray[np.int32]  # index, -1 where there is none
@@ -71,6 +72,11 @@ class Columns:
 
     def __len__(self) -> int:
         return len(self.bytes)
+
+    @property
+    def addresses(self) -> tuple[Packed, ...]:
+        """The addresses, packed."""
+        return tuple(self.words.astype(">u8").view("V16").reshape(-1).tolist())
 
 
 @dataclass(frozen=True, slots=True)

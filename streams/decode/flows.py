@@ -53,7 +53,7 @@ def finished(decoded: Decoded[Any], draft: Draft, trust: Trust, *, skipped: int 
     reason = np.zeros(count, np.int8)
     exporters, exporter = interned(draft.exporter)
     names = [_exporter(one, trust) for one in exporters]
-    addresses, src, dst = _addresses(draft.src, draft.dst)
+    words, src, dst = _addresses(draft.src, draft.dst)
     macs, src_mac, dst_mac = _macs(draft.src_mac, draft.dst_mac)
     octets, packets = np.array(draft.bytes, np.int64), np.array(draft.packets, np.int64)
     reason[(src == -2) | (dst == -2)] = 1
@@ -67,7 +67,7 @@ def finished(decoded: Decoded[Any], draft: Draft, trust: Trust, *, skipped: int 
     out_if = np.array(draft.out_if, np.int64)
     columns = Columns(
         exporters=tuple(name or "" for name in names),
-        addresses=addresses,
+        words=words,
         macs=macs,
         exporter=exporter,
         src=src,
@@ -103,7 +103,7 @@ def _kept(decoded: Decoded[Any], columns: Columns, reason: NDArray[np.int8], ski
 
 def taken(columns: Columns, chosen: NDArray[np.int64]) -> Columns:
     """These records only."""
-    tables = {"exporters", "addresses", "macs"}
+    tables = {"exporters", "words", "macs"}
     picked = {
         name: getattr(columns, name) if name in tables else getattr(columns, name)[chosen] for name in Columns.__slots__
     }
@@ -133,7 +133,7 @@ def _table(values: Sequence[Any], read: Callable[[Any], Any]) -> list[Any]:
 
 def _addresses(
     src: Sequence[str], dst: Sequence[str]
-) -> tuple[tuple[bytes, ...], NDArray[np.int32], NDArray[np.int32]]:
+) -> tuple[NDArray[np.uint64], NDArray[np.int32], NDArray[np.int32]]:
     """One table for both sides; -1 where a record has none, -2 where it is no address."""
     texts, index = interned((*src, *dst))
     table: dict[bytes, int] = {}
@@ -142,7 +142,8 @@ def _addresses(
         raw = read_address(text) if text else None
         places[place] = table.setdefault(raw, len(table)) if raw else -2 if text else -1
     both = places[index]
-    return tuple(table), both[: len(src)], both[len(src) :]
+    words = np.frombuffer(b"".join(table), ">u8").reshape(-1, 2).astype(np.uint64)
+    return words, both[: len(src)], both[len(src) :]
 
 
 def _macs(src: Sequence[str], dst: Sequence[str]) -> tuple[tuple[int, ...], NDArray[np.int32], NDArray[np.int32]]:

@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.columns import FRAGMENT6, ICMP, ICMP6, NO_PROTOCOL
 from streams.decode.columns import interned as distinct_values
-from streams.decode.elements import Slot, Unit
+from streams.decode.compiled import compiled
+from streams.decode.elements import SLOTS, Slot, Unit
 from streams.decode.interning import interned
 from streams.decode.layouts import Layout, Values
 from streams.decode.records import MAPPED, Records, joined, picked
@@ -71,8 +72,8 @@ def _back(there: Records, read: Values, both: NDArray[np.bool_]) -> Records:
         packets=number(Slot.BACK_PACKETS),
         src_port=there.dst_port,
         dst_port=there.src_port,
-        tcp_flags=number(Slot.BACK_FLAGS) & 0xFF,
-        icmp_type=np.zeros(len(there), np.int64),
+        tcp_flags=(number(Slot.BACK_FLAGS) & 0xFF).astype(np.int16),
+        icmp_type=np.zeros(len(there), np.int16),
         in_if=number(Slot.OUTPUT) & 0xFFFF_FFFF,
     )
     return picked(turned, both)
@@ -82,42 +83,139 @@ def _there(
     read: Values, origin: Origin, layouts: Sequence[Layout], exporters: Sequence[bytes], known: Templates
 ) -> Records:
     held = _Held(read, origin, layouts)
-    of, number = read.of, held.number
-    protocol = np.where(held.has(Slot.PROTOCOL), number(Slot.PROTOCOL) & 0xFF, NO_PROTOCOL)
-    src, dst, ip = _addresses(read, held)
-    offset, flags = number(Slot.FRAGMENT_OFFSET), number(Slot.FRAGMENT_FLAGS)
-    later = offset > 0
-    echo = (protocol == ICMP) | (protocol == ICMP6)
-    ports = ~later & ~echo
-    src_port, dst_port = number(Slot.SRC_PORT) & 0xFFFF, number(Slot.DST_PORT) & 0xFFFF
-    told = np.where(held.has(Slot.ICMP), number(Slot.ICMP), dst_port)  # exporters write type and code there
-    kind = np.where(held.has(Slot.ICMP_TYPE), number(Slot.ICMP_TYPE), told >> 8) & 0xFF
+    of, number, count = read.of, held.number, len(read.of)
     start, end = _times(held, origin)
+    told = _room(count)
+    _tell(read.rows, read.row, of, origin.which, _has(layouts), *told)
     return Records(
         exporter=origin.exporter[of],
         receipt_ns=origin.receipt_ns[of],
         start_ns=start,
         end_ns=end,
-        src=src,
-        dst=dst,
-        ip=ip,
+        src=told.src,
+        dst=told.dst,
+        ip=told.ip,
         src_mac=read.column(Slot.SRC_MAC),
         dst_mac=read.column(Slot.DST_MAC),
         bytes=number(Slot.OCTETS),
         packets=number(Slot.PACKETS),
-        flows=np.maximum(number(Slot.FLOWS) & 0xFFFF_FFFF, 1),
+        flows=told.flows,
         sampling=_sampling(held, origin, exporters, known),
-        protocol=protocol,
-        src_port=np.where(ports, src_port, 0),
-        dst_port=np.where(ports, dst_port, 0),
-        tcp_flags=np.where(later, 0, number(Slot.FLAGS) & 0xFF),
-        icmp_type=np.where(echo & ~later, kind, 0),
-        in_if=number(Slot.INPUT) & 0xFFFF_FFFF,
-        discarded=(number(Slot.FORWARDING) & 0xC0) >> 6 == _DROPPED,
-        fragment=ip & (later | (flags & _MORE_FRAGMENTS > 0) | (protocol == FRAGMENT6)),
-        malformed=np.zeros(len(of), np.bool_),
-        fragments_visible=held.has(Slot.FRAGMENT_OFFSET) | held.has(Slot.FRAGMENT_FLAGS),
+        protocol=told.protocol,
+        src_port=told.src_port,
+        dst_port=told.dst_port,
+        tcp_flags=told.tcp_flags,
+        icmp_type=told.icmp_type,
+        in_if=told.in_if,
+        discarded=told.discarded,
+        fragment=told.fragment,
+        malformed=np.zeros(count, np.bool_),
+        fragments_visible=told.visible,
     )
+
+
+class _Told(NamedTuple):
+    """What records say, in the order in which `_tell` takes it."""
+
+    protocol: NDArray[np.int16]
+    src_port: NDArray[np.int32]
+    dst_port: NDArray[np.int32]
+    tcp_flags: NDArray[np.int16]
+    icmp_type: NDArray[np.int16]
+    flows: NDArray[np.int64]
+    in_if: NDArray[np.int64]
+    ip: NDArray[np.bool_]
+    discarded: NDArray[np.bool_]
+    fragment: NDArray[np.bool_]
+    visible: NDArray[np.bool_]
+    src: NDArray[np.uint64]
+    dst: NDArray[np.uint64]
+
+
+def _room(count: int) -> _Told:
+    small, middle, large, yes = np.int16, np.int32, np.int64, np.bool_
+    kinds: tuple[Any, ...] = (small, middle, middle, small, small, large, large, yes, yes, yes, yes)
+    columns: list[Any] = [np.empty(count, kind) for kind in kinds]
+    columns += [np.empty((2, count), np.uint64), np.empty((2, count), np.uint64)]
+    return _Told(*columns)
+
+
+def _has(layouts: Sequence[Layout]) -> NDArray[np.bool_]:
+    """Of each layout: whether it has each slot."""
+    table = np.zeros((len(layouts), SLOTS), np.bool_)
+    for place, layout in enumerate(layouts):
+        table[place, list(layout.held)] = True
+    return table
+
+
+_PROTOCOL, _FLAGS, _SRC_PORT, _DST_PORT = (
+    int(one) for one in (Slot.PROTOCOL, Slot.FLAGS, Slot.SRC_PORT, Slot.DST_PORT)
+)
+_SRC4, _DST4, _SRC6, _DST6 = (int(one) for one in (Slot.SRC4, Slot.DST4, Slot.SRC6, Slot.DST6))
+_INPUT, _ICMP, _ICMP_TYPE, _FORWARDING = (int(one) for one in (Slot.INPUT, Slot.ICMP, Slot.ICMP_TYPE, Slot.FORWARDING))
+_OFFSET, _FRAGMENT_FLAGS, _FLOWS = (int(one) for one in (Slot.FRAGMENT_OFFSET, Slot.FRAGMENT_FLAGS, Slot.FLOWS))
+
+
+@compiled
+def _tell(
+    rows: NDArray[np.uint64],
+    row: NDArray[np.int64],
+    of: NDArray[np.int64],
+    which: NDArray[np.int64],
+    has: NDArray[np.bool_],
+    protocol: NDArray[np.int16],
+    src_port: NDArray[np.int32],
+    dst_port: NDArray[np.int32],
+    tcp_flags: NDArray[np.int16],
+    icmp_type: NDArray[np.int16],
+    flows: NDArray[np.int64],
+    in_if: NDArray[np.int64],
+    ip: NDArray[np.bool_],
+    discarded: NDArray[np.bool_],
+    fragment: NDArray[np.bool_],
+    visible: NDArray[np.bool_],
+    src: NDArray[np.uint64],
+    dst: NDArray[np.uint64],
+) -> None:
+    """Fill what is told of each record."""
+    protocols, flags, forwarding = rows[row[_PROTOCOL]], rows[row[_FLAGS]], rows[row[_FORWARDING]]
+    srcs, dsts, inputs, sessions = rows[row[_SRC_PORT]], rows[row[_DST_PORT]], rows[row[_INPUT]], rows[row[_FLOWS]]
+    offsets, more, icmps, kinds = (
+        rows[row[_OFFSET]],
+        rows[row[_FRAGMENT_FLAGS]],
+        rows[row[_ICMP]],
+        rows[row[_ICMP_TYPE]],
+    )
+    src4, dst4 = rows[row[_SRC4]], rows[row[_DST4]]
+    src6, src6_low, dst6, dst6_low = (
+        rows[row[_SRC6]], rows[row[_SRC6 + 1]], rows[row[_DST6]], rows[row[_DST6 + 1]]
+    )  # fmt: skip
+    for at in range(len(of)):
+        layout = which[of[at]]
+        number = np.int64(protocols[at]) & 0xFF if has[layout, _PROTOCOL] else -1
+        later = offsets[at] > 0
+        echo = number == 1 or number == 58
+        told = np.int64(icmps[at]) if has[layout, _ICMP] else np.int64(dsts[at]) & 0xFFFF
+        kind = (np.int64(kinds[at]) if has[layout, _ICMP_TYPE] else told >> 8) & 0xFF
+        four = has[layout, _SRC4] or has[layout, _DST4]
+        six = has[layout, _SRC6] or has[layout, _DST6]
+        if six and ((src6[at] | src6_low[at] | dst6[at] | dst6_low[at]) > 0 or not four):
+            src[0, at], src[1, at], dst[0, at], dst[1, at] = src6[at], src6_low[at], dst6[at], dst6_low[at]
+        else:
+            src[0, at], src[1, at] = 0, src4[at] | np.uint64(MAPPED)
+            dst[0, at], dst[1, at] = 0, dst4[at] | np.uint64(MAPPED)
+        ip[at] = four or six
+        protocol[at] = number
+        src_port[at] = 0 if later or echo else np.int64(srcs[at]) & 0xFFFF
+        dst_port[at] = 0 if later or echo else np.int64(dsts[at]) & 0xFFFF
+        tcp_flags[at] = 0 if later else np.int64(flags[at]) & 0xFF
+        icmp_type[at] = kind if echo and not later else 0
+        counted = np.int64(sessions[at]) & 0xFFFF_FFFF
+        flows[at] = counted if counted > 0 else 1
+        in_if[at] = np.int64(inputs[at]) & 0xFFFF_FFFF
+        discarded[at] = (np.int64(forwarding[at]) & 0xC0) >> 6 == _DROPPED
+        fragment[at] = ip[at] and (later or np.int64(more[at]) & _MORE_FRAGMENTS > 0 or number == 44)
+        visible[at] = has[layout, _OFFSET] or has[layout, _FRAGMENT_FLAGS]
 
 
 class _Held:
@@ -144,32 +242,6 @@ class _Held:
     def unit(self, place: int) -> NDArray[np.int64]:
         """Unit of the start (0), the end (1) or the duration (2) of each record."""
         return np.array([layout.units[place] for layout in self.layouts], np.int64)[self.which]
-
-
-def _addresses(read: Values, held: _Held) -> tuple[NDArray[np.uint64], NDArray[np.uint64], NDArray[np.bool_]]:
-    """Both sides, and whether there are any. A template may have room for both families: the other is 0 then."""
-    four, six = held.has(Slot.SRC4) | held.has(Slot.DST4), held.has(Slot.SRC6) | held.has(Slot.DST6)
-    column = read.column
-    if not six.any():
-        zero = np.zeros(len(four), np.uint64)
-        mapped = np.uint64(MAPPED)
-        return (
-            np.stack((zero, column(Slot.SRC4) | mapped)),
-            np.stack((zero, column(Slot.DST4) | mapped)),
-            four,
-        )
-    told = column(Slot.SRC6) | column(Slot.SRC6_LOW) | column(Slot.DST6) | column(Slot.DST6_LOW)
-    sixth = six & ((told > 0) | ~four)
-    sides = [
-        np.stack(
-            (
-                np.where(sixth, column(high), np.uint64(0)),
-                np.where(sixth, column(high + 1), column(low) | np.uint64(MAPPED)),
-            )
-        )
-        for high, low in ((Slot.SRC6, Slot.SRC4), (Slot.DST6, Slot.DST4))
-    ]
-    return sides[0], sides[1], four | six
 
 
 def _times(held: _Held, origin: Origin) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

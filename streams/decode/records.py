@@ -31,11 +31,11 @@ class Records:
     packets: NDArray[np.int64]
     flows: NDArray[np.int64]
     sampling: NDArray[np.int64]  # 0: not told
-    protocol: NDArray[np.int64]
-    src_port: NDArray[np.int64]
-    dst_port: NDArray[np.int64]
-    tcp_flags: NDArray[np.int64]
-    icmp_type: NDArray[np.int64]
+    protocol: NDArray[np.int16]
+    src_port: NDArray[np.int32]
+    dst_port: NDArray[np.int32]
+    tcp_flags: NDArray[np.int16]
+    icmp_type: NDArray[np.int16]
     in_if: NDArray[np.int64]
     discarded: NDArray[np.bool_]
     fragment: NDArray[np.bool_]
@@ -61,11 +61,8 @@ def picked(records: Records, chosen: NDArray[np.bool_]) -> Records:
 def columns(records: Records, names: tuple[str, ...], trust: Trust) -> Columns:
     """The columns of records; `names` are the exporters'."""
     count = len(records)
-    addresses, src, dst = _addresses(records)
-    macs, index = interned(
-        np.zeros(2 * count + 1, np.uint64),
-        np.concatenate((np.zeros(1, np.uint64), records.src_mac, records.dst_mac)),
-    )
+    words, src, dst = _addresses(records)
+    macs, src_mac, dst_mac = _macs(records)
     times = believed(
         records.receipt_ns, records.start_ns, records.end_ns, kafka_ns=trust.kafka_ns, oldest_ns=trust.oldest_ns
     )
@@ -74,13 +71,13 @@ def columns(records: Records, names: tuple[str, ...], trust: Trust) -> Columns:
     echo = (protocol == ICMP) | (protocol == ICMP6)
     return Columns(
         exporters=names,
-        addresses=addresses,
-        macs=tuple(macs[:, 1].tolist()),
+        words=words,
+        macs=macs,
         exporter=records.exporter.astype(np.int32),
         src=src,
         dst=dst,
-        src_mac=index[1 : count + 1],
-        dst_mac=index[count + 1 :],
+        src_mac=src_mac,
+        dst_mac=dst_mac,
         receipt_ns=times.receipt_ns,
         duration_ns=times.duration_ns,
         bytes=records.bytes,
@@ -89,11 +86,11 @@ def columns(records: Records, names: tuple[str, ...], trust: Trust) -> Columns:
         sampling=np.ones(count, np.int64)
         if trust.renormalised
         else np.where(rate > 0, rate, max(trust.sampling_rate, 1)),
-        protocol=protocol.astype(np.int16),
-        src_port=records.src_port.astype(np.int32),
-        dst_port=records.dst_port.astype(np.int32),
-        tcp_flags=np.where(protocol == TCP, records.tcp_flags, 0).astype(np.int16),
-        icmp_type=np.where(echo, records.icmp_type, 0).astype(np.int16),
+        protocol=protocol,
+        src_port=records.src_port,
+        dst_port=records.dst_port,
+        tcp_flags=records.tcp_flags * (protocol == TCP),
+        icmp_type=records.icmp_type * echo,
         in_if=np.where(records.in_if == UNKNOWN_INTERFACE, 0, records.in_if),
         discarded=records.discarded,
         ip=records.ip,
@@ -105,16 +102,26 @@ def columns(records: Records, names: tuple[str, ...], trust: Trust) -> Columns:
     )
 
 
-def _addresses(records: Records) -> tuple[tuple[bytes, ...], NDArray[np.int32], NDArray[np.int32]]:
+def _addresses(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.int32], NDArray[np.int32]]:
     """One table for both sides, and the index of each; -1 for what is not IP."""
     ip = records.ip
     all_ip = bool(ip.all())
     sides = (records.src, records.dst) if all_ip else (records.src[:, ip], records.dst[:, ip])
     both = np.concatenate(sides, axis=1)
-    table, index = interned(both[0], both[1])
-    addresses = tuple(table.astype(">u8").view("V16").reshape(-1).tolist())
+    words, index = interned(both[0], both[1])
     if all_ip:
-        return addresses, index[: len(ip)], index[len(ip) :]
+        return words, index[: len(ip)], index[len(ip) :]
     places = np.full((2, len(ip)), -1, np.int32)
     places[:, ip] = index.reshape(2, -1)
-    return addresses, places[0], places[1]
+    return words, places[0], places[1]
+
+
+def _macs(records: Records) -> tuple[tuple[int, ...], NDArray[np.int32], NDArray[np.int32]]:
+    """The same for MACs, of which the first is 0: none."""
+    count = len(records)
+    if not (records.src_mac.any() or records.dst_mac.any()):
+        none = np.zeros(count, np.int32)
+        return (0,), none, none
+    both = np.concatenate((np.zeros(1, np.uint64), records.src_mac, records.dst_mac))
+    table, index = interned(np.zeros(2 * count + 1, np.uint64), both)
+    return tuple(table[:, 1].tolist()), index[1 : count + 1], index[count + 1 :]

@@ -90,7 +90,7 @@ def records(frame: Datagrams, found: Samples) -> Records:
     exporter = frame.exporter[said[:, Said.DATAGRAM]]
     count = len(said)
     none = np.zeros(count, np.int64)
-    protocol, flags = fields[:, Field.PROTOCOL], fields[:, Field.TCP_FLAGS]
+    protocol, flags = fields[:, Field.PROTOCOL].astype(np.int16), fields[:, Field.TCP_FLAGS].astype(np.int16)
     return Records(
         exporter=exporter,
         receipt_ns=frame.receipt_ns[said[:, Said.DATAGRAM]],
@@ -106,10 +106,10 @@ def records(frame: Datagrams, found: Samples) -> Records:
         flows=np.where((protocol != TCP) | ((flags & 0x12) == 0x02), 1, 0).astype(np.int64),
         sampling=effective_rates(said, exporter),
         protocol=protocol,
-        src_port=fields[:, Field.SRC_PORT],
-        dst_port=fields[:, Field.DST_PORT],
+        src_port=fields[:, Field.SRC_PORT].astype(np.int32),
+        dst_port=fields[:, Field.DST_PORT].astype(np.int32),
         tcp_flags=flags,
-        icmp_type=fields[:, Field.ICMP_TYPE],
+        icmp_type=fields[:, Field.ICMP_TYPE].astype(np.int16),
         in_if=said[:, Said.INPUT],
         discarded=said[:, Said.OUTPUT] >> 30 == 1,
         fragment=fields[:, Field.FRAGMENT] > 0,

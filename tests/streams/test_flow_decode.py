@@ -354,6 +354,6 @@ def test_numbers_out_of_range_are_an_unknown_protocol() -> None:
 
 def test_columns_hold_one_value_a_record() -> None:
     one = columns(goflow2.decode(frame([record(START, f"198.18.0.{n}") for n in range(1, 9)]), TRUST))
-    tables = {"exporters", "addresses", "macs"}
+    tables = {"exporters", "words", "macs"}
     assert {len(getattr(one, name)) for name in Columns.__slots__ if name not in tables} == {8}
     assert np.all(one.sampling == 1)
