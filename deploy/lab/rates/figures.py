@@ -8,7 +8,7 @@ from typing import Any
 KEEPS_UP_S = 2.0
 """A worker keeps up that is no further behind the clock than this at the end of a step; idle it is 0.5 to 0.8 s."""
 
-GROWTH = (1.5, 4.0)
+GROWTH = (2.0, 4.0)
 """By how much a rate that was held grows, at least and at most."""
 
 CLOSE = 1.15
@@ -67,11 +67,6 @@ def ramp(measure: Callable[[float], Step], *, first: float, most: int) -> list[S
         else:
             rate *= min(GROWTH[1], max(GROWTH[0], 1.0 / step.share))
     return steps
-
-
-def beginning(warm: Step, *, most: float) -> float:
-    """Records a second to begin with: half of what would have been too much by a step that warmed everything up."""
-    return min(most, max(warm.asked_per_s, 0.5 * warm.sent_per_s / warm.share)) if warm.share else most
 
 
 def pace(seen: Sequence[tuple[int, int]], *, wanted: int) -> float | None:

@@ -138,6 +138,14 @@ class Rig:
         where = (self.kafka.bootstrap, self.source.topic, str(self.partitions))
         return python("-m", "deploy.lab.rates.publisher", kind, *where, str(rate), str(seconds), str(FRAME_RECORDS))
 
+    def idle(self, seconds: float) -> dict[str, float]:
+        """Cores that each of them takes while nothing is sent."""
+        before, begun = self._cpu(), time.monotonic()
+        while time.monotonic() < begun + seconds:
+            self.watch.look()
+        after, took = self._cpu(), time.monotonic() - begun
+        return {name: round((after[name] - before[name]) / took, 3) for name in before}
+
     def step(self, kind: str, *, rate: float, seconds: float) -> Step:
         """Send so many records a second for so long, wait until all of it has come to rest, and read the meters."""
         scored, heard = self.scored(), self.heard()
