@@ -11,3 +11,8 @@ F = TypeVar("F", bound=Callable[..., object])
 def compiled(function: F) -> F:
     """Compile a function of arrays and numbers. It must not raise, and knows nothing but its arguments."""
     return cast("F", numba.njit(cache=True, nogil=True)(function))
+
+
+def inlined(function: F) -> F:
+    """The same for a small part of such a function: it becomes part of it, for a call with an array takes 20 ns."""
+    return cast("F", numba.njit(inline="always")(function))

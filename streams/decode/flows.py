@@ -1,6 +1,6 @@
 """What all flow formats share: whose records they are, when they were received, and which of them cannot be used."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode import Reject
-from streams.decode.columns import UNKNOWN_INTERFACE, Columns, Flows, canonical_address, interned, mac_number
+from streams.decode.columns import UNKNOWN_INTERFACE, Columns, Flows, canonical_address, mac_number
 from streams.decode.columns import packed_address as read_address
+from streams.decode.interning import interned
 from streams.decode.lines import Decoded, gathered
+from streams.decode.plainlines import Fields, Texts
 from streams.decode.stamps import Stamp, believed, stamp_ns
 
 
@@ -26,23 +28,31 @@ class Trust:
     renormalised: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Addresses:
+    """Both sides of n records: one table, and an index for each; -1 where a record has none, -2 where it is none."""
+
+    words: NDArray[np.uint64]
+    src: NDArray[np.int32]
+    dst: NDArray[np.int32]
+
+
 @dataclass(slots=True)
 class Draft:
     """Fields of n records as their format has them; `facts` are arrays that need no more reading."""
 
-    exporter: Sequence[str]
-    src: Sequence[str]
-    dst: Sequence[str]
-    src_mac: Sequence[str]
-    dst_mac: Sequence[str]
-    receipt: Sequence[Stamp]
-    start: Sequence[Stamp]
-    end: Sequence[Stamp]
-    in_if: Sequence[int]
-    out_if: Sequence[int]
-    sampling: Sequence[int]
-    bytes: Sequence[int]
-    packets: Sequence[int]
+    exporter: Texts
+    addresses: Addresses
+    src_mac: Texts
+    dst_mac: Texts
+    receipt: NDArray[np.int64]  # ns since 1970, as the others; 0: not told
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    in_if: NDArray[np.int64]
+    out_if: NDArray[np.int64]
+    sampling: NDArray[np.int64]
+    bytes: NDArray[np.int64]
+    packets: NDArray[np.int64]
     flows: NDArray[np.int64]
     facts: dict[str, NDArray[Any]]
 
@@ -51,23 +61,19 @@ def finished(decoded: Decoded[Any], draft: Draft, trust: Trust, *, skipped: int 
     """Columns of the records that can be used, and a reject for each of the others."""
     count = len(draft.bytes)
     reason = np.zeros(count, np.int8)
-    exporters, exporter = interned(draft.exporter)
-    names = [_exporter(one, trust) for one in exporters]
-    words, src, dst = _addresses(draft.src, draft.dst)
+    exporter = draft.exporter.index
+    names = [_exporter(one, trust) for one in draft.exporter.values]
+    src, dst = draft.addresses.src, draft.addresses.dst
     macs, src_mac, dst_mac = _macs(draft.src_mac, draft.dst_mac)
-    octets, packets = np.array(draft.bytes, np.int64), np.array(draft.packets, np.int64)
+    octets, packets, in_if = draft.bytes, draft.packets, draft.in_if
     reason[(src == -2) | (dst == -2)] = 1
     reason[np.array([name is None for name in names], np.bool_)[exporter]] = 2
     reason[(octets < 0) | (packets < 0)] = 3
-    times = believed(
-        _ns(draft.receipt), _ns(draft.start), _ns(draft.end), kafka_ns=trust.kafka_ns, oldest_ns=trust.oldest_ns
-    )
+    times = believed(draft.receipt, draft.start, draft.end, kafka_ns=trust.kafka_ns, oldest_ns=trust.oldest_ns)
     reason[(reason == 0) & (times.receipt_ns == 0)] = 4
-    in_if = np.array(draft.in_if, np.int64)
-    out_if = np.array(draft.out_if, np.int64)
     columns = Columns(
         exporters=tuple(name or "" for name in names),
-        words=words,
+        words=draft.addresses.words,
         macs=macs,
         exporter=exporter,
         src=src,
@@ -81,7 +87,7 @@ def finished(decoded: Decoded[Any], draft: Draft, trust: Trust, *, skipped: int 
         flows=draft.flows,
         sampling=_sampling(draft.sampling, trust),
         in_if=np.where(in_if == UNKNOWN_INTERFACE, 0, in_if),
-        discarded=(out_if >> 30) == 1,
+        discarded=(draft.out_if >> 30) == 1,
         skewed=times.skewed,
         skew_ns=times.skew_ns,
         **draft.facts,
@@ -127,40 +133,45 @@ def _exporter(text: str, trust: Trust) -> str | None:
     return name if name in trust.exporters else None
 
 
-def _table(values: Sequence[Any], read: Callable[[Any], Any]) -> list[Any]:
-    return [read(value) for value in values]
-
-
-def _addresses(
-    src: Sequence[str], dst: Sequence[str]
-) -> tuple[NDArray[np.uint64], NDArray[np.int32], NDArray[np.int32]]:
-    """One table for both sides; -1 where a record has none, -2 where it is no address."""
-    texts, index = interned((*src, *dst))
+def addresses_of(src: Texts, dst: Texts) -> Addresses:
+    """Addresses as text, however they are written."""
     table: dict[bytes, int] = {}
-    places = np.empty(len(texts), np.int32)
-    for place, text in enumerate(texts):
+    places = []
+    for text in (*src.values, *dst.values):
         raw = read_address(text) if text else None
-        places[place] = table.setdefault(raw, len(table)) if raw else -2 if text else -1
-    both = places[index]
+        places.append(table.setdefault(raw, len(table)) if raw else -2 if text else -1)
     words = np.frombuffer(b"".join(table), ">u8").reshape(-1, 2).astype(np.uint64)
-    return words, both[: len(src)], both[len(src) :]
+    place = np.array(places, np.int32)
+    return Addresses(words, place[src.index], place[dst.index + len(src.values)])
 
 
-def _macs(src: Sequence[str], dst: Sequence[str]) -> tuple[tuple[int, ...], NDArray[np.int32], NDArray[np.int32]]:
+def dotted_addresses(fields: Fields, src: int, dst: int) -> Addresses | None:
+    """Addresses as they stand in two fields; None where not all of them are IPv4."""
+    sides = [fields.dotted(src), fields.dotted(dst)]
+    if sides[0] is None or sides[1] is None:
+        return None
+    low, there = (np.concatenate(pair) for pair in zip(*sides, strict=True))
+    words, index = interned(np.zeros(int(there.sum()), np.uint64), low[there])
+    place = np.full(len(low), -1, np.int32)
+    place[there] = index
+    return Addresses(words, place[: len(fields)], place[len(fields) :])
+
+
+def _macs(src: Texts, dst: Texts) -> tuple[tuple[int, ...], NDArray[np.int32], NDArray[np.int32]]:
     """One table for both sides; what is no MAC counts as absent, for a record is not worth less without it."""
-    texts, index = interned(("", *src, *dst))
-    return tuple(mac_number(text) or 0 for text in texts), index[1 : len(src) + 1], index[len(src) + 1 :]
+    macs = (0, *(mac_number(text) or 0 for text in (*src.values, *dst.values)))
+    return macs, src.index + 1, dst.index + 1 + len(src.values)
 
 
-def _ns(stamps: Sequence[Stamp]) -> NDArray[np.int64]:
+def nanoseconds(stamps: Sequence[Stamp]) -> NDArray[np.int64]:
+    """Stamps of any kind as ns since 1970, 0 for what is none."""
     try:
         return np.fromiter(stamps, np.int64, len(stamps))
     except (ValueError, TypeError, OverflowError):
         return np.fromiter(map(stamp_ns, stamps), np.int64, len(stamps))
 
 
-def _sampling(rates: Sequence[int], trust: Trust) -> NDArray[np.int64]:
+def _sampling(rates: NDArray[np.int64], trust: Trust) -> NDArray[np.int64]:
     if trust.renormalised:
         return np.ones(len(rates), np.int64)
-    column = np.array(rates, np.int64)
-    return np.where(column > 0, column, max(trust.sampling_rate, 1))
+    return np.where(rates > 0, rates, max(trust.sampling_rate, 1))

@@ -5,7 +5,9 @@ are not multiplied by `sampling_rate`; `ip_flags` bit 0 is MF for every family; 
 payload.
 """
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, TypeAlias
 
 import msgspec
 import numpy as np
@@ -20,12 +22,14 @@ from streams.decode.columns import (
     OTHER,
     TCP,
     Flows,
-    interned,
     protocol_number,
 )
-from streams.decode.flows import Draft, Trust, finished, nothing
-from streams.decode.lines import decode_lines
+from streams.decode.flows import Addresses, Draft, Trust, addresses_of, dotted_addresses, finished, nanoseconds, nothing
+from streams.decode.interning import interned
+from streams.decode.lines import LONGEST_LINE, Decoded, decode_lines
+from streams.decode.plainlines import LIST, NUMBER, TEXT, Fields, Texts, read, texts
 
+Integers: TypeAlias = NDArray[np.int64]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
 Rate = Annotated[int, msgspec.Meta(ge=0, le=1 << 32)]
 Word = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
@@ -63,51 +67,127 @@ class Record(msgspec.Struct, gc=False):
 
 _DECODER = msgspec.json.Decoder(Record)
 _ETYPES = {"IPv4": IPV4, "IPv6": IPV6, "ARP": ARP, 0x800: IPV4, 0x86DD: IPV6, 0x806: ARP}
-_LAYERS = {6: b'"TCP"', 17: b'"UDP"', 1: b'"ICMP"', 58: b'"ICMPv6"', 47: b'"GRE"'}
+_LAYERS = {6: '"TCP"', 17: '"UDP"', 1: '"ICMP"', 58: '"ICMPv6"', 47: '"GRE"'}
 """Protocols that goflow2 has a parser for: where it names the protocol and not the layer, the header was broken."""
+
+
+@dataclass(slots=True)
+class _Told:
+    """The fields of n records, from the parser or read without it."""
+
+    type: Texts
+    time_received_ns: Integers
+    sampling_rate: Integers
+    sampler_address: Texts
+    time_flow_start_ns: Integers
+    time_flow_end_ns: Integers
+    bytes: Integers
+    packets: Integers
+    addresses: Addresses
+    etype: Texts
+    proto: Texts
+    src_port: Integers
+    dst_port: Integers
+    in_if: Integers
+    out_if: Integers
+    src_mac: Texts
+    dst_mac: Texts
+    ip_flags: Integers
+    tcp_flags: Integers
+    icmp_type: Integers
+    fragment_offset: Integers
+    layer_stack: Texts
+
+
+_FIELDS = Record.__struct_fields__
+_HIGHEST = {
+    "sampling_rate": 1 << 32, "bytes": 1 << 48, "packets": 1 << 48, "src_port": 0xFFFF, "dst_port": 0xFFFF,
+    "in_if": 0xFFFFFFFF, "out_if": 0xFFFFFFFF, "ip_flags": 0xFFFFFFFF, "tcp_flags": 0xFFFF, "icmp_type": 0xFFFF,
+    "fragment_offset": 0xFFFF, "time_received_ns": (1 << 63) - 1, "time_flow_start_ns": (1 << 63) - 1,
+    "time_flow_end_ns": (1 << 63) - 1,
+}  # fmt: skip
+_ADDRESSES = ("src_addr", "dst_addr")
+_TIMES = ("time_received_ns", "time_flow_start_ns", "time_flow_end_ns")
 
 
 def decode(frame: bytes, trust: Trust) -> Flows:
     """Decode one Kafka message. Never raises for what stands in it."""
+    fields = read(frame, _FIELDS) if len(frame) <= LONGEST_LINE else None
+    told = None if fields is None else _plain(fields)
+    if fields is not None and told is not None:
+        return _flows(Decoded(len(fields), [None] * len(fields), [], frame, None), told, trust)
     decoded = decode_lines(frame, _DECODER)
-    if not decoded.records:
-        return nothing(decoded)
-    (
-        kind, receipt, sampling, exporter, start, end, octets, packets, src, dst, etype, proto, src_port, dst_port,
-        in_if, out_if, src_mac, dst_mac, ip_flags, tcp_flags, icmp_type, offset, stack,
-    ) = zip(*map(msgspec.structs.astuple, decoded.records), strict=True)  # fmt: skip
-    offsets = np.array(offset, np.int32)
-    flags = np.array(ip_flags, np.int64)
-    headers = _headers(etype, proto, src, stack)
+    return _flows(decoded, _parsed(decoded.records), trust) if decoded.records else nothing(decoded)
+
+
+def _plain(fields: Fields) -> _Told | None:
+    """What was read without the parser; None where it is not of the kinds and sizes that the parser would accept."""
+    columns: dict[str, Any] = {}
+    for place, name in enumerate(_FIELDS):
+        if name in _ADDRESSES:
+            continue
+        if name not in _HIGHEST:
+            if not fields.only(place, LIST if name == "layer_stack" else TEXT):
+                return None
+            columns[name] = fields.texts(place)
+            continue
+        if not fields.only(place, NUMBER):
+            return None
+        columns[name] = fields.numbers(place, -1 if name in ("bytes", "packets") else 0)
+        if int(columns[name].max()) > _HIGHEST[name]:
+            return None
+    src, dst = (_FIELDS.index(name) for name in _ADDRESSES)
+    if not (fields.only(src, TEXT) and fields.only(dst, TEXT)):
+        return None
+    found = dotted_addresses(fields, src, dst)
+    return _Told(addresses=found or addresses_of(fields.texts(src), fields.texts(dst)), **columns)
+
+
+def _parsed(records: Sequence[Record]) -> _Told:
+    columns: dict[str, Any] = {}
+    for name, column in zip(_FIELDS, zip(*map(msgspec.structs.astuple, records), strict=True), strict=True):
+        if name in _TIMES:
+            columns[name] = nanoseconds(column)
+        elif name in _HIGHEST:
+            columns[name] = np.array(column, np.int64)
+        elif name == "layer_stack":
+            columns[name] = texts([bytes(one).decode("latin-1") for one in column])
+        else:
+            columns[name] = texts(column)
+    src, dst = (columns.pop(name) for name in _ADDRESSES)
+    return _Told(addresses=addresses_of(src, dst), **columns)
+
+
+def _flows(decoded: Decoded[Any], told: _Told, trust: Trust) -> Flows:
+    offsets, flags = told.fragment_offset, told.ip_flags
+    headers = _headers(told)
     protocol, ip = headers[:, 0].astype(np.int16), headers[:, 1] > 0
     whole = offsets == 0
-    sampled = np.array([one == "SFLOW_5" for one in kind], np.bool_)
-    tcp = np.where(whole & (protocol == TCP), np.array(tcp_flags, np.int16) & 0xFF, 0).astype(np.int16)
+    sampled = np.array([one == "SFLOW_5" for one in told.type.values], np.bool_)[told.type.index]
+    tcp = np.where(whole & (protocol == TCP), told.tcp_flags & 0xFF, 0).astype(np.int16)
     fragment = ip & (~whole | (flags & 1 > 0) | (protocol == FRAGMENT6))
     syn = (tcp & 0x12) == 0x02
-    counted = np.array(packets, np.int64)
     draft = Draft(
-        exporter=exporter,
-        src=src,
-        dst=dst,
-        src_mac=src_mac,
-        dst_mac=dst_mac,
-        receipt=receipt,
-        start=start,
-        end=end,
-        in_if=in_if,
-        out_if=out_if,
-        sampling=sampling,
-        bytes=octets,
-        packets=packets,
+        exporter=told.sampler_address,
+        addresses=told.addresses,
+        src_mac=told.src_mac,
+        dst_mac=told.dst_mac,
+        receipt=told.time_received_ns,
+        start=told.time_flow_start_ns,
+        end=told.time_flow_end_ns,
+        in_if=told.in_if,
+        out_if=told.out_if,
+        sampling=told.sampling_rate,
+        bytes=told.bytes,
+        packets=told.packets,
         # A sample is one packet of a flow: a flow is counted where its first packet was seen.
-        flows=np.where(sampled & (protocol == TCP), np.where(syn, counted, 0), 1).astype(np.int64),
+        flows=np.where(sampled & (protocol == TCP), np.where(syn, told.packets, 0), 1).astype(np.int64),
         facts={
             "protocol": protocol,
-            "src_port": np.where(whole, np.array(src_port, np.int32), 0).astype(np.int32),
-            "dst_port": np.where(whole, np.array(dst_port, np.int32), 0).astype(np.int32),
+            "src_port": np.where(whole, told.src_port, 0).astype(np.int32),
+            "dst_port": np.where(whole, told.dst_port, 0).astype(np.int32),
             "tcp_flags": tcp,
-            "icmp_type": np.where(whole, np.array(icmp_type, np.int16), 0).astype(np.int16),
+            "icmp_type": np.where(whole, told.icmp_type.astype(np.int16), 0).astype(np.int16),
             "ip": ip,
             "fragment": fragment,
             "malformed": whole & ((headers[:, 2] > 0) | (sampled & (tcp > 0) & _absurd(tcp))),
@@ -125,25 +205,26 @@ def _absurd(flags: NDArray[np.int16]) -> NDArray[np.bool_]:
     return answer
 
 
-def _headers(
-    etype: tuple[Any, ...], proto: tuple[Any, ...], src: tuple[str, ...], stack: tuple[msgspec.Raw, ...]
-) -> NDArray[np.int32]:
+def _headers(told: _Told) -> NDArray[np.int32]:
     """Protocol number, 1 for IP, and 1 for a broken header, for each record."""
-    kinds, index = interned(list(zip(etype, proto, map(bool, src), map(bytes, stack), strict=True)))
+    addressed = told.addresses.src != -1
+    kinds, index = interned(
+        (told.etype.index.astype(np.uint64) << np.uint64(32)) | told.proto.index.astype(np.uint64),
+        (told.layer_stack.index.astype(np.uint64) << np.uint64(1)) | addressed,
+    )
     table = np.zeros((len(kinds), 3), np.int32)
-    for row, (ether, protocol, addressed, layers) in enumerate(kinds):
+    for row, (high, low) in enumerate(kinds.tolist()):
+        ether, layers = told.etype.values[high >> 32], told.layer_stack.values[low >> 1]
         family = _ETYPES.get(ether, OTHER)
-        number = protocol_number(protocol)
-        ip = family in (IPV4, IPV6) or (addressed and ether == "")
-        broken = (
-            family != OTHER and ip and layers not in (b"", b"[]", b"null") and not _complete(family, number, layers)
-        )
+        number = protocol_number(told.proto.values[high & 0xFFFFFFFF])
+        ip = family in (IPV4, IPV6) or (low & 1 > 0 and ether == "")
+        broken = family != OTHER and ip and layers not in ("", "[]", "null") and not _complete(family, number, layers)
         table[row] = (number if ip else NO_PROTOCOL, ip, broken)
     return table[index]
 
 
-def _complete(family: int, protocol: int, layers: bytes) -> bool:
+def _complete(family: int, protocol: int, layers: str) -> bool:
     """True when every header that the record names was parsed; what is wrapped in IPv6 extension headers may be cut."""
-    if (b'"IPv4"' if family == IPV4 else b'"IPv6"') not in layers:
+    if ('"IPv4"' if family == IPV4 else '"IPv6"') not in layers:
         return False
     return protocol not in _LAYERS or _LAYERS[protocol] in layers

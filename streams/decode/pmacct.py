@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import ARP, FRAGMENT6, IPV4, IPV6, NO_PROTOCOL, OTHER, TCP, Flows, interned, protocol_number
-from streams.decode.flows import Draft, Trust, finished, nothing
+from streams.decode.flows import Draft, Trust, addresses_of, finished, nanoseconds, nothing
 from streams.decode.lines import Decoded, decode_lines
+from streams.decode.plainlines import texts
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
 Word = Annotated[int, msgspec.Meta(ge=0, le=0xFFFFFFFF)]
@@ -91,19 +92,18 @@ def decode(frame: bytes, trust: Trust) -> Flows:
     whole = offset <= 0
     flags = np.where(whole & (protocol == TCP), np.fromiter(map(_flags, tcp_flags), np.int16, len(tcp_flags)), 0)
     draft = Draft(
-        exporter=exporter,
-        src=src,
-        dst=dst,
-        src_mac=mac_src,
-        dst_mac=mac_dst,
-        receipt=arrival,
-        start=[a or b or c for a, b, c in zip(start, first, inserted, strict=True)],
-        end=[a or b or c for a, b, c in zip(end, last, updated, strict=True)],
-        in_if=in_if,
-        out_if=out_if,
-        sampling=sampling,
-        bytes=octets,
-        packets=packets,
+        exporter=texts(exporter),
+        addresses=addresses_of(texts(src), texts(dst)),
+        src_mac=texts(mac_src),
+        dst_mac=texts(mac_dst),
+        receipt=nanoseconds(arrival),
+        start=nanoseconds([a or b or c for a, b, c in zip(start, first, inserted, strict=True)]),
+        end=nanoseconds([a or b or c for a, b, c in zip(end, last, updated, strict=True)]),
+        in_if=np.array(in_if, np.int64),
+        out_if=np.array(out_if, np.int64),
+        sampling=np.array(sampling, np.int64),
+        bytes=np.array(octets, np.int64),
+        packets=np.array(packets, np.int64),
         flows=np.maximum(np.array(flows, np.int64), 1),
         facts={
             "protocol": protocol,
