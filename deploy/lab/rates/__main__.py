@@ -202,7 +202,7 @@ def _measure(bench: Bench, document: dict[str, Any], chosen: Sequence[str]) -> N
         asked = [kind for kind in kinds if kind in wanted]
         if asked and not bench.over:
             document |= {"syslog": bench.syslog()} if asked == ["syslog"] else bench.formats(asked)
-    five = document.get("netflow5", {}).get("loss_free_records_per_s") or FIRST["netflow5"] / 20
+    five = document.get("netflow5", {}).get("loss_free_records_per_s") or FIRST["netflow5"] / 5
     capacity = document.get("netflow5", {}).get("worker_records_per_cpu_s")
     questions: Mapping[str, Callable[[], dict[str, Any]]] = {
         "state": bench.state,

@@ -35,6 +35,8 @@ START_NS = 1_700_000_000_000_000_000
 TICKS = 6
 ORIGIN = "rates/0"
 SWITCHES = 64
+AT_ONCE = 500
+"""Datagrams of a frame, which then is no larger than a message may be."""
 
 
 def address(switch: int) -> str:
@@ -78,14 +80,19 @@ class Crowd:
         return time.process_time() - before
 
     def _frames(self, hosts: NDArray[np.int64]) -> Iterator[bytes]:
-        """Host n is on port n // SWITCHES + 1 of switch n % SWITCHES."""
-        seconds = self._now // 1_000_000_000
+        """Host n is on port n // SWITCHES + 1 of switch n % SWITCHES; a datagram that is not full says some twice."""
+        senders: list[int] = []
+        data: list[bytes] = []
         for switch in np.unique(hosts % SWITCHES).tolist():
             mine = hosts[hosts % SWITCHES == switch]
             full = np.resize(mine, -(-len(mine) // RECORDS) * RECORDS)
-            octets = five_from(full + int(ip_address(FIRST)), full // SWITCHES + 1, seconds=seconds)
-            data = [row.tobytes() for row in octets]
-            yield frame([packed(ip_address(address(switch)))], [0] * len(data), [self._now] * len(data), data)
+            octets = five_from(full + int(ip_address(FIRST)), full // SWITCHES + 1, seconds=self._now // 1_000_000_000)
+            data += [row.tobytes() for row in octets]
+            senders += [switch] * len(octets)
+        names = [packed(ip_address(address(switch))) for switch in range(SWITCHES)]
+        for start in range(0, len(data), AT_ONCE):
+            some = data[start : start + AT_ONCE]
+            yield frame(names, senders[start : start + AT_ONCE], [self._now] * len(some), some)
 
 
 def main() -> None:
