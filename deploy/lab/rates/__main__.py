@@ -198,6 +198,8 @@ def main(chosen: Sequence[str]) -> int:
 def _measure(bench: Bench, document: dict[str, Any], chosen: Sequence[str]) -> None:
     """Fill the document part by part, so that what was measured stands in it whatever comes after."""
     wanted = set(chosen or (*bench.extent.kinds, *bench.extent.questions))
+    if "state" in wanted:
+        document["state"] = bench.state()
     for kinds in RIGS:
         asked = [kind for kind in kinds if kind in wanted]
         if asked and not bench.over:
@@ -205,7 +207,6 @@ def _measure(bench: Bench, document: dict[str, Any], chosen: Sequence[str]) -> N
     five = document.get("netflow5", {}).get("loss_free_records_per_s") or FIRST["netflow5"] / 5
     capacity = document.get("netflow5", {}).get("worker_records_per_cpu_s")
     questions: Mapping[str, Callable[[], dict[str, Any]]] = {
-        "state": bench.state,
         "scale": partial(bench.scale, capacity or five),
         "frames": partial(bench.frames, five / 2),
     }
