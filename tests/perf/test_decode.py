@@ -1,4 +1,4 @@
-"""How many records a CPU-second takes from datagrams to columns, and on to rows. Writes bench/decode.json.
+"""How many records a CPU-second takes from datagrams to columns, to rows, and to bodies. Writes bench/decode.json.
 
 No speed is asserted: what else the machine does shows in it.
 """
@@ -8,6 +8,7 @@ import random
 import struct
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
 from statistics import median
@@ -15,7 +16,9 @@ from statistics import median
 import pytest
 
 from controller.domain.address import packed
-from controller.domain.estate import Estate
+from controller.domain.estate import Estate, Source, SourceFormat
+from controller.domain.rulebook import Rulebook
+from streams.activity import Combiner
 from streams.decode import received
 from streams.decode.columns import Flows
 from streams.decode.datagrams import frame
@@ -65,14 +68,17 @@ def _record(of: random.Random) -> bytes:
 KINDS = {"netflow5": five, "netflow9": by_template(cases.netflow9, 0), "ipfix": by_template(cases.ipfix, 2)}
 
 
-def cpu_s(run: Callable[[], Flows]) -> float:
+def counted(flows: Flows) -> int:
+    return 0 if flows.columns is None else len(flows.columns)
+
+
+def cpu_s(run: Callable[[], int]) -> float:
     spent = []
     for _ in range(RUNS):
         start = time.process_time()
-        flows = run()
+        records = run()
         spent.append(time.process_time() - start)
-        assert flows.columns is not None
-        assert len(flows.columns) == DATAGRAMS * RECORDS
+        assert records == DATAGRAMS * RECORDS
     return median(spent)
 
 
@@ -82,19 +88,26 @@ def test_records_per_cpu_second(kind: str) -> None:
     made = [KINDS[kind](of) for _ in range(DATAGRAMS)]
     value = frame([packed(ip_address(cases.ROUTER))], [0] * DATAGRAMS, [cases.AT] * DATAGRAMS, made)
     received.prepare()
-    known, grouping, scope = Templates(), Grouping(Places(Estate(site())), (), tick_ns=250_000_000), scope_digest("")
+    estate, source = Estate(site()), Source("flows", SourceFormat.DATAGRAMS, exporters=(ip_address(cases.ROUTER),))
+    known, grouping, scope = Templates(), Grouping(Places(estate), (), tick_ns=250_000_000), scope_digest("")
+    combiner = Combiner(Estate(replace(site(), sources=(source,))), Rulebook(1), partitions=4)
+    memory = combiner.memory(source)
 
-    def decoded() -> Flows:
-        return received.decode(value, cases.TRUST, known)
+    def decoded() -> int:
+        return counted(received.decode(value, cases.TRUST, known))
 
-    def combined() -> Flows:
-        flows = decoded()
+    def grouped() -> int:
+        flows = received.decode(value, cases.TRUST, known)
         assert flows.columns is not None
         grouping.rows(flows.columns, scope)
-        return flows
+        return len(flows.columns)
 
-    combined()
-    figures = {"decode": cpu_s(decoded), "decode_and_group": cpu_s(combined)}
+    def combined() -> int:
+        return combiner.frame(value, source=source, kafka_ns=cases.AT, memory=memory).received
+
+    grouped()
+    runs = {"decode": decoded, "decode_and_group": grouped, "combine": combined}
+    figures = {name: cpu_s(run) for name, run in runs.items()}
     told = json.loads(BENCH.read_text()) if BENCH.exists() else {}
     told[kind] = {f"{name}_records_per_cpu_s": round(DATAGRAMS * RECORDS / spent) for name, spent in figures.items()}
     BENCH.parent.mkdir(exist_ok=True)
