@@ -19,7 +19,7 @@ class Scoring:
     contain: float = 60.0
     isolate: float = 80.0
     buckets: int = 4096
-    burst_factor: float = 2.0  # how much louder than a second's worth a single tick has to be, to count by itself
+    burst_factor: float = 1.5  # how much louder than a second's worth a single tick has to be, to count by itself
     baseline_window_s: float = 10.0  # a baseline learns one value per window in which the host was heard
     baseline_memory: int = 400  # windows until an old value has faded to 1/e
     baseline_min_age_s: float = 14_400.0  # event time over which a host must have been heard before its ratio counts
@@ -202,7 +202,7 @@ class Corroboration:
     kinds_without_trusted_flow: int = 2  # kinds of witnesses where no trusted exporter is among them
     counters: bool = True  # ask the port's own counters
     counter_factor: float = 4.0  # the port's rate and the verdict's may differ by so much
-    counter_gap_s: float = 0.25
+    counter_gap_s: float = 0.15
     counter_wait_s: float = 3.0  # devices that refresh their counters slowly are asked again for so long
 
 
