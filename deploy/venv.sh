@@ -29,3 +29,5 @@ else
 fi
 "${pip[@]}" install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 "${pip[@]}" install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+echo "Compiling what the streams run ..."
+"$venv/bin/python" -m streams compile

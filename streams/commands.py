@@ -47,6 +47,15 @@ def worker(
         )
 
 
+@app.command("compile")
+def compile_() -> None:
+    """Compile ahead what the first worker would wait for: once after each installation."""
+    from streams.compiling import compile_all
+
+    with _said_plainly():
+        compile_all()
+
+
 @app.command()
 def clock(
     site: SiteFile,
