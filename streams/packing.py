@@ -64,8 +64,9 @@ def bodies(heads: Sequence[Body], rows: Rows, number: NDArray[np.int64], home: N
     `number` says which rows have the same key.
     """
     table = Table(
-        number, rows.tick, rows.first_ns, rows.exporter, rows.span, rows.vantage, rows.flags, rows.interface, rows.mac,
-        rows.counts, rows.peer_row, rows.peer_bytes, rows.bit_row, rows.bit,
+        number, rows.tick, rows.first_ns, rows.exporter, rows.span, rows.vantage, rows.flags,
+        np.ascontiguousarray(rows.interface), np.ascontiguousarray(rows.mac), rows.counts, rows.peer_row,
+        rows.peer_bytes, rows.bit_row, rows.bit,
     )  # fmt: skip
     base = np.array([rows.tick.min(), rows.first_ns.min()], np.int64)
     found = _packed(table, home, len(heads), base)

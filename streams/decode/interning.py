@@ -10,6 +10,7 @@ def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray
     """Distinct pairs in order of appearance (n × 2), and each one's index."""
     table = np.empty((len(high), 2), np.uint64)
     index = np.empty(len(high), np.int32)
+    high, low = np.ascontiguousarray(high), np.ascontiguousarray(low)
     count = _intern(high, low, np.full(_room(len(high)), -1, np.int32), table, 0, index)
     return table[:count], index
 
@@ -30,6 +31,7 @@ class Directory:
         if most > len(self._table):
             self._widen(2 * most)
         index = np.empty(len(high), np.int32)
+        high, low = np.ascontiguousarray(high), np.ascontiguousarray(low)
         self._count = _intern(high, low, self._slots, self._table, self._count, index)
         return index
 
