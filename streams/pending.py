@@ -21,7 +21,7 @@ class Tick:
     @property
     def rows(self) -> Rows | None:
         """All rows."""
-        return joined(self.parts) if self.parts else None
+        return joined(self.parts) if len(self.parts) > 1 else next(iter(self.parts), None)
 
 
 class Pending:
@@ -55,8 +55,11 @@ class Pending:
             late = rows.tick < floor
             rows.flags = np.where(late, rows.flags | Flag.LATE, rows.flags).astype(np.int8)
             rows.tick = np.maximum(rows.tick, floor)
-            for tick in np.unique(rows.tick).tolist():
-                self._add_rows(tick, rows.pick(np.flatnonzero(rows.tick == tick)), body.names)
+            first = int(rows.tick.min()) if len(rows) else 0
+            ticks = first + np.flatnonzero(np.bincount(rows.tick - first))
+            for tick in ticks.tolist():
+                chosen = np.flatnonzero(rows.tick == tick)
+                self._add_rows(tick, rows if len(chosen) == len(rows) else rows.pick(chosen), body.names)
         for claim in body.claims:
             self._tick(max(claim.at_ns // tick_ns, floor)).claims.append(claim)
         for symptom in body.symptoms:

@@ -107,12 +107,13 @@ class Rows:
         place[chosen] = np.arange(len(chosen), dtype=np.int32)
         peers, bits = place[self.peer_row] >= 0, place[self.bit_row] >= 0
         columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in _PER_ROW}
+        columns["counts"] = self.counts.T[:, chosen].T
         columns |= {"peer_row": place[self.peer_row[peers]], "bit_row": place[self.bit_row[bits]]}
         columns |= {"peer": self.peer[peers], "peer_bytes": self.peer_bytes[peers], "bit": self.bit[bits]}
         return Rows(**columns)
 
 
-_PER_ROW = ("key", "exporter", "tick", "span", "vantage", "flags", "interface", "mac", "first_ns", "counts")
+_PER_ROW = ("key", "exporter", "tick", "span", "vantage", "flags", "interface", "mac", "first_ns")
 
 
 def joined(parts: list[Rows]) -> Rows:
@@ -120,7 +121,7 @@ def joined(parts: list[Rows]) -> Rows:
     starts = np.cumsum([0, *(len(part) for part in parts)])[:-1].astype(np.int32)
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
-        for name in (*_PER_ROW, "peer", "peer_bytes", "bit")
+        for name in (*_PER_ROW, "counts", "peer", "peer_bytes", "bit")
     }
     for name in ("peer_row", "bit_row"):
         columns[name] = np.concatenate([getattr(part, name) + at for part, at in zip(parts, starts, strict=True)])
@@ -264,7 +265,7 @@ def _rows(columns: dict[str, tuple[str, bytes]]) -> Rows:
     count = len(columns["key"][1]) // size
     keys = np.frombuffer(columns["keys"][1], f"S{WIDTH}")
     base = read("base", np.int64, 2)
-    counts = np.zeros((count, NCOL), np.int64)
+    counts = np.zeros((NCOL, count), np.int64).T  # columns are read and added one by one
     for column in Col:
         if f"c{column.value}" in columns:
             counts[:, column] = read(f"c{column.value}", np.int64, count)

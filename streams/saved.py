@@ -17,13 +17,14 @@ from controller.domain.errors import BadInput
 from streams.baseline import Baselines, Shape
 from streams.habits import HABITS, Habits
 from streams.keys import key_array
+from streams.lots import Counts, Lot, no_lot, together
 from streams.rows import NCOL
 from streams.sensors import Sensors
 from streams.standing import Standing
 from streams.subjects import Subjects
-from streams.windows import Ints, Lot, Views
+from streams.windows import Ints, Views
 
-VERSION = 2
+VERSION = 3
 Column = tuple[str, bytes]
 
 _SUBJECT = ("last_tick", "tainted")
@@ -33,7 +34,6 @@ _SHAPES = {
     "variance": (3,),
     "learned": (3,),
     "sketch": (2, 64),
-    "amounts": (NCOL,),
     "habit": (len(HABITS),),
 }
 
@@ -168,7 +168,11 @@ class _Gathered:
             "end": _packed(lot.end[rows]),
             "first_ns": _packed(lot.first_ns[rows]),
             "learns": _packed(lot.learns[rows].astype(np.int64)),
-            "amounts": _packed(lot.amounts[rows]),
+            **{
+                f"c{number}": _packed(column)
+                for number, column in lot.amounts.pick(rows).columns.items()
+                if column.any()
+            },
             "peer_of": _packed(peer_of),
             "peer": _packed(peer),
             "peer_bytes": _packed(octets),
@@ -191,23 +195,14 @@ def _peers_of(lot: Lot, rows: Ints, place: Ints) -> tuple[Ints, NDArray[np.bytes
 
 def whole(views: Views) -> Lot:
     """Every contribution in a window as one lot; recent ones have end 0. `peer_of` ascends."""
-    lots = [*views.recent, *(lot for _, lots in sorted(views.lasting.items()) for lot in lots)]
-    if not lots:
-        none = np.zeros(0, np.int64)
-        return Lot(none, none, none, np.zeros((0, NCOL), np.int64), none, none, np.zeros(0, "S16"), none, none > 0)
-    recent = len(views.recent)
-    starts = np.cumsum([0, *(len(lot.view) for lot in lots)])[:-1]
-
-    def column(name: str) -> NDArray[Any]:
-        return np.concatenate([getattr(lot, name) for lot in lots])
-
-    end = np.concatenate([lot.end * (index >= recent) for index, lot in enumerate(lots)])
-    peer_of = np.concatenate([lot.peer_of + at for lot, at in zip(lots, starts, strict=True)])
-    order = np.argsort(peer_of, kind="stable")
-    return Lot(
-        column("start"), end, column("view"), column("amounts"), column("first_ns"),
-        peer_of[order], column("peer")[order], column("peer_bytes")[order], column("learns"),
-    )  # fmt: skip
+    recent, lasting = list(views.recent), [lot for _, lots in sorted(views.lasting.items()) for lot in lots]
+    if not recent and not lasting:
+        return no_lot()
+    lot = together([*recent, *lasting])
+    lot.end[: sum(map(len, recent))] = 0
+    order = np.argsort(lot.peer_of, kind="stable")
+    lot.peer_of, lot.peer, lot.peer_bytes = lot.peer_of[order], lot.peer[order], lot.peer_bytes[order]
+    return lot
 
 
 def _packed(column: NDArray[Any]) -> Column:
@@ -284,7 +279,7 @@ def _restore(
         getattr(views, name)[found] = columns[name]
     parts = {name: _unpacked(name, column) for name, column in state.lots.items()}
     lot = Lot(
-        parts["start"], parts["end"], found[parts["view"]], parts["amounts"], parts["first_ns"],
+        parts["start"], parts["end"], found[parts["view"]].astype(np.int32), _counts(parts), parts["first_ns"],
         parts["peer_of"], parts["peer"], parts["peer_bytes"], parts["learns"] > 0,
     )  # fmt: skip
     lasting = np.flatnonzero(lot.end > 0)
@@ -294,11 +289,9 @@ def _restore(
         recent.setdefault(start, []).append(lot.part(np.flatnonzero((lot.end == 0) & (lot.start == start))))
 
 
-def together(lots: Sequence[Lot]) -> Lot:
-    """Several lots as one."""
-    starts = np.cumsum([0, *(len(lot.view) for lot in lots)])[:-1]
-    columns: dict[str, Any] = {
-        name: np.concatenate([getattr(lot, name) for lot in lots]) for name in Lot.__slots__ if name != "peer_of"
-    }
-    columns["peer_of"] = np.concatenate([lot.peer_of + at for lot, at in zip(lots, starts, strict=True)])
-    return Lot(**columns)
+def _counts(parts: Mapping[str, NDArray[Any]]) -> Counts:
+    """The columns of counts among those of a bucket's contributions."""
+    columns = {int(name[1:]): column for name, column in parts.items() if name[0] == "c"}
+    if any(number not in range(NCOL) or len(column) != len(parts["view"]) for number, column in columns.items()):
+        raise ValueError("counts that belong to no contribution")
+    return Counts(len(parts["view"]), columns)

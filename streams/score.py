@@ -20,6 +20,7 @@ from streams.baseline import Shape, empty_shape, hour_of_week, learn_shapes
 from streams.detecting import Detecting
 from streams.habits import HABITS
 from streams.looking import Gate, Look, admitted, look
+from streams.lots import distinct
 from streams.pending import Pending, Tick
 from streams.rows import Col, Rows, Symptom
 from streams.sensors import Sensors
@@ -73,7 +74,8 @@ class Scorer:
         self._views = Views(scoring.tick_ms)
         self._suffering = Suffering(self._estate, self._rules)
         self._speaker = Speaker(self._rules, self._subjects, self._sensors, self._views)
-        self._detecting, self._gate = Detecting(self._rules), Gate(self._rules.detectors)
+        self._detecting, self._gate = Detecting(self._rules), Gate(self._rules.detectors, scoring)
+        self._fresh = self._loud = np.zeros(0, np.int64)  # slots heard since the last look; slots that passed it
 
     def apply(self, body: bytes, *, origin: str = "") -> None:
         """Take in one body of `Combined.bodies`; b"" does nothing. Raises BadInput for what no Combiner wrote.
@@ -167,26 +169,39 @@ class Scorer:
         window_end = (tick // self._window_ticks + 1) * self._window_ticks
         self._views.add(tick, rows, views, window_end=window_end)
         self._remember(tick, rows, views)
-        self._dirty |= set(np.unique(self._subjects.bucket[slots]).tolist())
+        self._fresh = slots
+        self._soil(slots)
+
+    def _soil(self, slots: Ints) -> None:
+        """Mark the buckets of these slots as changed."""
+        self._dirty |= set(np.flatnonzero(np.bincount(self._subjects.bucket[slots])).tolist())
 
     def _remember(self, tick: int, rows: Rows, views: Ints) -> None:
         """Add what a tick brought to what its subjects did of late; of several exporters the largest count."""
-        unique, view = np.unique(views, return_inverse=True)
-        counts = np.zeros((len(unique), len(HABITS)), np.int64)
-        np.add.at(counts, view, rows.counts[:, HABITS])
+        unique, view = distinct(views, len(self._views.slot))
+        slots, slot = distinct(self._views.slot[unique], self._subjects.size)
         says = admitted(self._views, unique, self._subjects, self._sensors.heard(tick))
-        counts[~says, : HABITS.index(Col.TALK_IN)] = 0
-        order = np.argsort(self._views.slot[unique], kind="stable")
-        slots, starts = np.unique(self._views.slot[unique[order]], return_index=True)
-        self._subjects.habits.add(slots, np.maximum.reduceat(counts[order], starts, axis=0), tick)
+        counts = np.zeros((len(slots), len(HABITS)), np.int64)
+        for place, column in enumerate(HABITS):
+            amounts = rows.counts[:, column]
+            if not amounts.any():
+                continue
+            seen = np.zeros(len(unique), np.int64)
+            np.add.at(seen, view, amounts)
+            if column < Col.BYTES_IN:
+                seen[~says] = 0
+            np.maximum.at(counts.reshape(-1), slot * len(HABITS) + place, seen)
+        self._subjects.habits.add(slots, counts, tick)
 
     def _look(self, tick: int) -> Look | None:
         """Read who is loud enough to matter, and whom something is said about; everybody while a device suffers."""
-        chosen = self._views.active()
-        if len(chosen) and not self._suffering.busy:
-            slots = np.union1d(self._gate.passed(self._views, chosen), self._speaker.slots())
-            slots = np.union1d(slots, self._gate.persistent(self._subjects, np.unique(self._views.slot[chosen]), tick))
-            chosen = chosen[np.isin(self._views.slot[chosen], slots)]
+        asked, _ = distinct(np.concatenate((self._fresh, self._loud)), self._subjects.size)
+        self._fresh = asked[:0]
+        self._loud = self._gate.passed(self._views, self._subjects, asked, tick)
+        if self._suffering.busy:
+            chosen = self._views.active()
+        else:
+            chosen = np.sort(self._views.of(np.union1d(self._loud, self._speaker.slots())))
         return look(
             self._views,
             self._subjects,
@@ -222,7 +237,7 @@ class Scorer:
         if not len(heard):
             return end
         slots = self._views.slot[heard]
-        self._dirty |= set(np.unique(self._subjects.bucket[slots]).tolist())
+        self._soil(slots)
         counts = admitted(self._views, heard, self._subjects, self._sensors.heard(end - 1))
         self._teach(end, slots[counts], learned[counts], 1)
         self._forget()
@@ -247,17 +262,18 @@ class Scorer:
 
     def _teach(self, end: int, slots: Ints, learned: Ints, windows: int) -> None:
         """Teach the same amounts for some windows, of which the first ends at tick `end`."""
-        order = np.argsort(slots, kind="stable")
-        unique, starts = np.unique(slots[order], return_index=True)
+        unique, place = distinct(slots, self._subjects.size)
         if not len(unique):
             return
-        sums = np.maximum.reduceat(np.maximum(learned[order], 0), starts, axis=0)
+        sums = np.zeros((len(unique), len(LEARNED)), np.int64)
+        for number in range(len(LEARNED)):
+            np.maximum.at(sums.reshape(-1), place * len(LEARNED) + number, learned[:, number])
         fit = (sums[:, LEARNED.index(Col.PACKETS)] > 0) & (self._subjects.tainted[unique] < end)
         unique = unique[fit]
         seconds = self._window_ticks * self._rules.scoring.tick_ms / 1000
         per_second = sums[fit] / MILLI / seconds * _BITS_IN_BYTES
         roles = self._subjects.role[unique].astype(np.int64)
-        for role in set(roles.tolist()) - {-1, *self._shapes}:
+        for role in set(np.unique(roles).tolist()) - {-1, *self._shapes}:
             self._shapes[role] = empty_shape()
         for last in range(end, end + windows * self._window_ticks, self._window_ticks):
             off = self._subjects.baselines.learn(
@@ -281,7 +297,7 @@ class Scorer:
         idle_slots = held[idle[held]]
         order = np.lexsort((self._subjects.keys(idle_slots), self._subjects.last_tick[idle_slots]))
         gone = idle_slots[order[:surplus]]
-        self._dirty |= set(np.unique(self._subjects.bucket[gone]).tolist())
+        self._soil(gone)
         self._subjects.forget(gone)
 
     def changed(self) -> list[tuple[int, bytes]]:
@@ -322,6 +338,7 @@ class Scorer:
         saved.restore(states, self._subjects, self._views, self._sensors, self._speaker.standings)
         self._speaker.restore(read.watched)
         self._views.advance(self._next)
+        self._fresh, _ = distinct(self._views.slot[self._views.active()], self._subjects.size)
         self._dirty = set()
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from controller.domain.address import AttachmentKey, HostKey, unpacked
 from controller.domain.rulebook import LogRule, Rulebook
 from controller.domain.verdict import Evidence, Finding, Level, Rates, Verdict, Witness
-from streams import keys
+from streams import keys, retracing
 from streams.detecting import Hit
 from streams.looking import Look
 from streams.rows import Claim, Col, Symptom, Vantage
@@ -127,7 +127,7 @@ class Speaker:
             return set()
         slots = seen.reading.slots
         accused = sorted({int(slots[hit.at]) for hit in hits})
-        peers = self._views.peers(self._views.of_slots(accused))
+        peers = retracing.peers(self._views, self._views.of(np.array(accused, np.int64)))
         crowds = _crowds(seen, hits, self._views)
         for hit in hits:
             slot = int(slots[hit.at])
@@ -175,7 +175,7 @@ class Speaker:
                 text += f"; {source} accuses {loud} of {among} subjects at once"
                 facts |= {"exporter_accuses": loud, "exporter_subjects": among}
         if not hit.note and not hit.excuse and not standing.first_bad_ns:
-            standing.first_bad_ns = self._views.onset(view, tick) if view >= 0 else end_ns
+            standing.first_bad_ns = retracing.onset(self._views, view, tick) if view >= 0 else end_ns
         entry = Entry(
             detector=hit.detector,
             witness=Witness.FLOW.value,

@@ -5,13 +5,12 @@ taken off exactly as it was put on, so that the order of arrival leaves no trace
 """
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.lots import Counts, Lot, distinct, narrow
 from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col, Flag, Rows
 
 Ints = NDArray[np.int64]
@@ -20,32 +19,11 @@ FAST_S, SLOW_S = 1.0, 4.0
 MILLI = 1000
 LEARNED = (Col.BYTES, Col.PACKETS, Col.MAIL)
 _SKETCH_BYTES = 2 * SKETCH_BITS // 8
-_ONES = np.array([bin(value).count("1") for value in range(256)], np.int64)
 
-
-@dataclass(slots=True)
-class Lot:
-    """Contributions that leave a window together: rows of one tick, or flows that end in one."""
-
-    start: Ints  # first tick of each
-    end: Ints  # tick in which each has no more part
-    view: Ints
-    amounts: Ints  # counts of a tick, or thousandths a second for flows that last
-    first_ns: Ints
-    peer_of: Ints  # index into `view`
-    peer: NDArray[np.bytes_]
-    peer_bytes: Ints
-    learns: NDArray[np.bool_]  # late ones teach no baseline
-
-    def part(self, chosen: Ints) -> "Lot":
-        """These contributions only."""
-        place = np.full(len(self.view), -1, np.int64)
-        place[chosen] = np.arange(len(chosen))
-        mine = place[self.peer_of] >= 0
-        return Lot(
-            self.start[chosen], self.end[chosen], self.view[chosen], self.amounts[chosen], self.first_ns[chosen],
-            place[self.peer_of[mine]], self.peer[mine], self.peer_bytes[mine], self.learns[chosen],
-        )  # fmt: skip
+SUMMED = (
+    Col.BYTES, Col.PACKETS, Col.FRAGMENTS, Col.MALFORMED, Col.ODD, Col.PROBES, Col.MAIL, Col.BYTES_IN, Col.PACKETS_IN,
+)  # fmt: skip
+"""Columns of which sums stand ready, for everybody's first look; the others are added up for those who get a second."""
 
 
 class Views:
@@ -62,6 +40,9 @@ class Views:
         self.recent: deque[Lot] = deque()
         self._aging = 0  # lots at the left of `recent` that left the fast window
         self.lasting: dict[int, list[Lot]] = {}
+        self.rate = np.zeros((1, NCOL), np.int64)  # row 0 stays zero
+        self._lasts = np.zeros(1, np.int64)  # flows by row of `rate`
+        self._lanes: list[int] = []
         self._grow(256)
 
     def _grow(self, room: int) -> None:
@@ -75,8 +56,9 @@ class Views:
             widened(name, (), kind)
         for name in ("slot", "exporter", "interface", "mac", "refs", "second", "other"):
             widened(name, (), np.int64)
-        for name in ("fast", "slow", "rate"):
-            widened(name, (NCOL,), np.int64)
+        for name in ("fast", "slow"):
+            widened(name, (len(SUMMED),), np.int64)
+        widened("lane", (), np.int32)
         widened("learned", (len(LEARNED),), np.int64)
         widened("sketch", (2, _SKETCH_BYTES), np.uint8)
 
@@ -92,7 +74,7 @@ class Views:
     other: Ints  # the next view of the same subject, -1 none
     fast: Ints
     slow: Ints
-    rate: Ints
+    lane: NDArray[np.int32]  # the row of `rate` that holds what lasts; 0 nothing does
     learned: Ints
     sketch: NDArray[np.uint8]
 
@@ -132,7 +114,8 @@ class Views:
         self._size += new
         self.slot[views], self.exporter[views], self.vantage[views] = slots, exporters, vantages
         self.live[views] = True
-        for name in ("flags", "interface", "mac", "refs", "second", "fast", "slow", "rate", "learned", "sketch"):
+        # Sums are zero already: what was put on has been taken off.
+        for name in ("flags", "interface", "mac", "second", "learned", "sketch"):
             getattr(self, name)[views] = 0
         self._string(views)
 
@@ -167,30 +150,72 @@ class Views:
                 self._age()
             lot = self.recent.popleft()
             self._aging -= 1
-            np.subtract.at(self.slow, lot.view, lot.amounts)
+            _sum(np.subtract, self.slow, lot)
             np.subtract.at(self.refs, lot.view, 1)
         while self._aging < len(self.recent) and self.recent[self._aging].start[0] <= tick - self.fast_ticks:
             self._age()
         for end in sorted(end for end in self.lasting if end <= tick):
             for lot in self.lasting.pop(end):
-                np.subtract.at(self.rate, lot.view, lot.amounts)
-                np.subtract.at(self.refs, lot.view, 1)
+                self._last(np.subtract, lot)
 
     def _age(self) -> None:
-        lot = self.recent[self._aging]
-        np.subtract.at(self.fast, lot.view, lot.amounts)
+        _sum(np.subtract, self.fast, self.recent[self._aging])
         self._aging += 1
 
-    def of_tick(self, tick: int, views: Ints) -> Ints:
-        """Counts of this tick alone, of these views; only of the last tick that something was added in."""
-        counts = np.zeros((len(views), NCOL), np.int64)
-        if self.recent and self.recent[-1].start[0] == tick:
-            lot = self.recent[-1]
-            place = np.full(self._size, -1, np.int64)
-            place[views] = np.arange(len(views))
-            mine = np.flatnonzero(place[lot.view] >= 0)
-            np.add.at(counts, place[lot.view[mine]], lot.amounts[mine])
-        return counts
+    def _last(self, by: np.ufunc, lot: Lot) -> None:
+        """Put flows that last on or take them off; a view has a row of `rate` while it has such flows."""
+        new, _ = distinct(lot.view[self.lane[lot.view] == 0].astype(np.int64), self._size)
+        if len(new):
+            while len(self._lanes) < len(new):
+                room = len(self.rate)
+                self._lanes += range(2 * room - 1, room - 1, -1)
+                self.rate = np.concatenate((self.rate, np.zeros_like(self.rate)))
+                self._lasts = np.concatenate((self._lasts, np.zeros_like(self._lasts)))
+            self.lane[new] = self._lanes[-len(new) :]
+            del self._lanes[-len(new) :]
+        lane = self.lane[lot.view].astype(np.int64)
+        for number, column in lot.amounts.columns.items():
+            by.at(self.rate.reshape(-1), lane * NCOL + number, column.astype(np.int64))
+        by.at(self._lasts, lane, 1)
+        by.at(self.refs, lot.view, 1)
+        over = lot.view[self._lasts[lane] == 0].astype(np.int64)
+        if len(over):
+            over, _ = distinct(over, self._size)
+            self._lanes += self.lane[over].tolist()
+            self.lane[over] = 0
+
+    def sums(self, views: Ints, tick: int) -> tuple[Ints, Ints, Ints]:
+        """Counts of these views (each once, n × NCOL) in `tick`, in the fast window and in the slow one."""
+        place = np.full(self._size, -1, np.int64)
+        place[views] = np.arange(len(views))
+        counts = [np.zeros((len(views), NCOL), np.int64) for _ in range(3)]
+        now, fast, slow = counts
+        for number, lot in enumerate(self.recent):
+            at = place[lot.view]
+            mine = np.flatnonzero(at >= 0)
+            if not len(mine):
+                continue
+            windows = [slow, *([fast] if number >= self._aging else []), *([now] if lot.start[0] == tick else [])]
+            base = at[mine] * NCOL
+            for column, amounts in lot.amounts.columns.items():
+                some = amounts[mine].astype(np.int64)
+                for window in windows:
+                    np.add.at(window.reshape(-1), base + column, some)
+        return now, fast, slow
+
+    def latest(self, tick: int) -> Lot | None:
+        """What was added in this tick, if it was the last in which anything was."""
+        return self.recent[-1] if self.recent and self.recent[-1].start[0] == tick else None
+
+    def of(self, slots: Ints) -> Ints:
+        """The active views of these subjects, each of which is named once."""
+        view = self._first[slots[slots < len(self._first)]]
+        found = []
+        while len(view := view[view >= 0]):
+            found.append(view)
+            view = self.other[view]
+        every = np.concatenate(found) if found else np.zeros(0, np.int64)
+        return every[self.refs[every] > 0]
 
     def next_end(self) -> int | None:
         """The next tick in which a lasting flow ends."""
@@ -202,7 +227,8 @@ class Views:
 
     def add(self, tick: int, rows: Rows, view: Ints, *, window_end: int) -> None:
         """Take in the rows of `tick`, which lies in the window of baselines that ends at `window_end`."""
-        np.bitwise_or.at(self.flags, view, rows.flags & ~np.int8(Flag.LATE))
+        marked = np.flatnonzero(rows.flags & ~np.int8(Flag.LATE))
+        np.bitwise_or.at(self.flags, view[marked], rows.flags[marked] & ~np.int8(Flag.LATE))
         placed = np.flatnonzero(rows.counts[:, Col.PACKETS] > 0)
         for name in ("interface", "mac"):
             column: Ints = getattr(self, name)
@@ -210,16 +236,18 @@ class Views:
             np.maximum.at(column, view[placed], getattr(rows, name)[placed])
         brief, long = np.flatnonzero(rows.span <= 1), np.flatnonzero(rows.span > 1)
         if len(brief):
-            self.put_recent(_lot(rows, brief, view, rows.counts[brief], tick, tick + self.slow_ticks))
-            learns = (rows.flags[brief] & Flag.LATE) == 0
-            self._learn(view[brief], MILLI * rows.counts[brief][:, LEARNED] * learns[:, None])
+            counts = rows.counts if not len(long) else rows.counts[brief]
+            lot = _lot(rows, brief, view, Counts.of(counts), tick, tick + self.slow_ticks)
+            self.put_recent(lot)
+            for place, number in enumerate(LEARNED):
+                self._learn(place, lot.view, MILLI * lot.amounts.some(number).astype(np.int64) * lot.learns)
             self._sketched(tick, rows, view)
         if len(long):
-            lot = _lot(rows, long, view, self._per_second(rows, long), tick, 0)
+            lot = _lot(rows, long, view, Counts.of(self._per_second(rows, long)), tick, 0)
             lot.end = tick + rows.span[long].astype(np.int64)
             self.put_lasting(lot)
             left_ms = (np.minimum(lot.end, window_end) - tick) * self.tick_ms * lot.learns
-            self._learn(lot.view, lot.amounts[:, LEARNED] * left_ms[:, None] // 1000)
+            self._learn_lasting(lot, left_ms)
 
     def _per_second(self, rows: Rows, long: Ints) -> Ints:
         """Thousandths a second of what spreads over its span. The variance of a rate falls with the square of time."""
@@ -230,33 +258,41 @@ class Views:
 
     def put_recent(self, lot: Lot) -> None:
         """Count a lot of one tick in both windows; lots come in order of ticks."""
-        np.add.at(self.fast, lot.view, lot.amounts)
-        np.add.at(self.slow, lot.view, lot.amounts)
+        _sum(np.add, self.fast, lot)
+        _sum(np.add, self.slow, lot)
         np.add.at(self.refs, lot.view, 1)
         self.recent.append(lot)
 
     def put_lasting(self, lot: Lot) -> None:
         """Count flows that last, each until its end."""
-        np.add.at(self.rate, lot.view, lot.amounts)
-        np.add.at(self.refs, lot.view, 1)
+        self._last(np.add, lot)
         for end in np.unique(lot.end).tolist():
             self.lasting.setdefault(end, []).append(lot.part(np.flatnonzero(lot.end == end)))
 
-    def _learn(self, view: Ints, amounts: Ints) -> None:
-        np.add.at(self.learned, view, amounts)
+    def _learn(self, place: int, view: NDArray[Any], amounts: Ints) -> None:
+        if amounts.any():
+            np.add.at(self.learned.reshape(-1), view.astype(np.int64) * len(LEARNED) + place, amounts)
+
+    def _learn_lasting(self, lot: Lot, left_ms: Ints) -> None:
+        for place, number in enumerate(LEARNED):
+            self._learn(place, lot.view, lot.amounts.some(number).astype(np.int64) * left_ms // 1000)
 
     def _sketched(self, tick: int, rows: Rows, view: Ints) -> None:
         second = tick // self._second_ticks
-        touched = np.unique(view[rows.bit_row])
+        speaks = np.zeros(len(rows), np.bool_)
+        speaks[rows.bit_row] = True
+        touched = view[speaks]
         stale = touched[self.second[touched] < second]
         follows = self.second[stale] == second - 1
         self.sketch[stale, 1] = np.where(follows[:, None], self.sketch[stale, 0], 0)
         self.sketch[stale, 0] = 0
         self.second[stale] = second
-        bits = rows.bit.astype(np.int64)
         flat = self.sketch.reshape(-1)
-        where = view[rows.bit_row] * (2 * _SKETCH_BYTES) + bits // 8
-        np.bitwise_or.at(flat, where, (1 << (bits % 8)).astype(np.uint8))
+        bits = rows.bit.astype(np.int64)
+        where, bit = view[rows.bit_row] * (2 * _SKETCH_BYTES) + bits // 8, bits % 8
+        for place in range(8):
+            # One bit at a time: octets that are named twice come out right.
+            flat[where[bit == place]] |= np.uint8(1 << place)
 
     def contacts(self, views: Ints, tick: int) -> NDArray[np.float64]:
         """Distinct peers and ports a second (n × 2) in the fuller of the last two seconds.
@@ -265,11 +301,12 @@ class Views:
         """
         second = tick // self._second_ticks
         age = second - self.second[views]
-        ones = _ONES[self.sketch[views]].reshape(len(views), 2, 2, -1).sum(axis=3).astype(np.float64)
+        words = self.sketch[views].view(np.uint64)
+        ones = np.bitwise_count(words).reshape(len(views), 2, 2, _SKETCH_BYTES // 16).sum(axis=3).astype(np.float64)
         ones[age > 1] = 0.0
         ones[age == 1, 1] = 0.0
         zeros = np.maximum(SKETCH_BITS - ones.max(axis=1), 0.5)
-        spread = self.rate[views][:, (Col.PEERS_SPREAD, Col.PORTS_SPREAD)] / (MILLI * MILLI)
+        spread = self.rate[self.lane[views]][:, (Col.PEERS_SPREAD, Col.PORTS_SPREAD)] / (MILLI * MILLI)
         estimate: NDArray[np.float64] = -SKETCH_BITS * np.log(zeros / SKETCH_BITS) + spread
         return estimate
 
@@ -277,60 +314,6 @@ class Views:
     def occupied(self) -> bool:
         """True while there is a view."""
         return self._size > len(self._free)
-
-    def of_slots(self, slots: Iterable[int]) -> Ints:
-        """All active views of these subjects."""
-        active = self.active()
-        return active[np.isin(self.slot[active], np.fromiter(slots, np.int64))]
-
-    def peers(self, views: Ints) -> dict[int, list[tuple[bytes, int]]]:
-        """By subject: whom these views saw it talk to of late, with octets, the loudest first.
-
-        One exporter's word counts for each peer, the largest: several see the same packets.
-        """
-        wanted = set(views.tolist())
-        lots = [*self.recent, *(lot for lots in self.lasting.values() for lot in lots)]
-        sums: dict[tuple[int, bytes], dict[int, int]] = {}
-        mask = np.zeros(self._size, np.bool_)
-        mask[views] = True
-        for lot in lots:
-            chosen = np.flatnonzero(mask[lot.view[lot.peer_of]])
-            for view, peer, octets in zip(
-                lot.view[lot.peer_of[chosen]].tolist(),
-                lot.peer[chosen].tolist(),
-                lot.peer_bytes[chosen].tolist(),
-                strict=True,
-            ):
-                if view in wanted:
-                    by_view = sums.setdefault((int(self.slot[view]), peer.ljust(16, b"\0")), {})
-                    by_view[view] = by_view.get(view, 0) + octets
-        found: dict[int, list[tuple[bytes, int]]] = {}
-        for (slot, peer), by_view in sums.items():
-            found.setdefault(slot, []).append((peer, max(by_view.values())))
-        return {slot: sorted(ones, key=lambda one: (-one[1], one[0])) for slot, ones in found.items()}
-
-    def onset(self, view: int, tick: int) -> int:
-        """Receipt of the first record of the present burst: back over ticks at least a quarter as loud as the last."""
-        by_tick: dict[int, tuple[int, int, int]] = {}
-        lasting = [lot for lots in self.lasting.values() for lot in lots if lot.start[0] == tick]
-        for lot in (*self.recent, *lasting):
-            mine = np.flatnonzero(lot.view == view)
-            if len(mine):
-                start = int(lot.start[mine[0]])
-                octets, packets, first = by_tick.get(start, (0, 0, 1 << 62))
-                amounts = lot.amounts[mine].sum(axis=0)
-                by_tick[start] = (
-                    octets + int(amounts[Col.BYTES]),
-                    packets + int(amounts[Col.PACKETS]),
-                    min(first, int(lot.first_ns[mine].min())),
-                )
-        onset, level = 0, (0, 0)
-        for start in sorted(by_tick, reverse=True):
-            octets, packets, first = by_tick[start]
-            if onset and 4 * octets < level[0] and 4 * packets < level[1]:
-                break
-            onset, level = first, (max(octets, level[0]), max(packets, level[1]))
-        return onset
 
     def held(self) -> Ints:
         """All views, those that have just fallen silent too."""
@@ -367,21 +350,30 @@ class Views:
         for end, lots in self.lasting.items():
             left_ms = min(end - start, ticks) * self.tick_ms
             for lot in lots:
-                self._learn(lot.view, lot.amounts[:, LEARNED] * left_ms // 1000 * lot.learns[:, None])
+                self._learn_lasting(lot, left_ms * lot.learns.astype(np.int64))
 
 
-def _lot(rows: Rows, chosen: Ints, view: Ints, amounts: Ints, tick: int, end: int) -> Lot:
+def _sum(by: np.ufunc, table: Ints, lot: Lot) -> None:
+    """Put the summed columns of a lot on a table of sums, or take them off."""
+    flat, base = table.reshape(-1), lot.view.astype(np.int64) * len(SUMMED)
+    for place, number in enumerate(SUMMED):
+        if number in lot.amounts.columns:
+            by.at(flat, base + place, lot.amounts.columns[number].astype(np.int64))
+
+
+def _lot(rows: Rows, chosen: Ints, view: Ints, amounts: Counts, tick: int, end: int) -> Lot:
     place = np.full(len(rows), -1, np.int64)
     place[chosen] = np.arange(len(chosen))
-    mine = place[rows.peer_row] >= 0
+    peer_of = place[rows.peer_row]
+    peers = np.flatnonzero(peer_of >= 0)
     return Lot(
-        start=np.full(len(chosen), tick, np.int64),
-        end=np.full(len(chosen), end, np.int64),
-        view=view[chosen],
+        start=np.broadcast_to(np.int64(tick), len(chosen)),
+        end=np.broadcast_to(np.int64(end), len(chosen)),
+        view=view[chosen].astype(np.int32),
         amounts=amounts,
         first_ns=rows.first_ns[chosen],
-        peer_of=place[rows.peer_row[mine]],
-        peer=rows.peer[mine],
-        peer_bytes=rows.peer_bytes[mine],
+        peer_of=narrow(peer_of[peers]),
+        peer=rows.peer[peers],
+        peer_bytes=narrow(rows.peer_bytes[peers]),
         learns=(rows.flags[chosen] & Flag.LATE) == 0,
     )
