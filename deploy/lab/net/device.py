@@ -65,7 +65,7 @@ nft -f /mnt/setup
 
 _SERVE = """\
 /usr/sbin/sshd -D -f /mnt/sshd_config &
-until grep -q ':0016 ' /proc/net/tcp; do sleep 0.01; done
+until grep -q ':0016 00000000:0000 0A' /proc/net/tcp; do sleep 0.01; done
 touch /mnt/up
 wait
 """
