@@ -36,7 +36,8 @@ from tests.controller.ledger_cases import decision
 ledger = Ledger.open(sys.argv[1])
 for number in range(20):
     try:
-        ledger.propose(decision(f"{sys.argv[2]}-{number}", host=f"vps-{number}"), actor="c", why="race")
+        mine = decision(f"{sys.argv[2]}-{number}", host=f"vps-{number}", subject=f"host:198.18.7.{number}")
+        ledger.propose(mine, actor="c", why="race")
         print("proposed")
     except StaleDecision:
         print("stale")
