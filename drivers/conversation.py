@@ -23,8 +23,6 @@ LINE_LIMIT = 400
 PROMPT_LENGTH = 300
 """Characters at the end of what was printed among which a prompt is looked for."""
 
-POLL_S = 0.01
-
 _STATUS = re.compile(r"^rc=(\d+)\s*?$", re.MULTILINE)
 _OK = re.compile(r"^ok\s*?$", re.MULTILINE)
 
@@ -257,18 +255,16 @@ class SshSession:
         """
         prompt = _fill(self._talk.prompt, {"hostname": re.escape(terminal.hostname)})
         pattern = re.compile(rf"(?m:{prompt})\s*\Z")
-        terminal.heard()
+        terminal.heard(0.0)
         terminal.type(line + "\n")
         output, until = "", time.monotonic() + read_s
         while not (found := pattern.search(output, max(0, len(output) - PROMPT_LENGTH))):
-            if more := terminal.heard():
+            if more := terminal.heard(until - time.monotonic()):
                 output += more
             elif not terminal.is_open:
                 raise ConnectionError(f"the session ended before {_short(line)!r} was answered")
             elif time.monotonic() > until:
                 raise TimeoutError(f"no answer to {_short(line)!r} within {read_s:g} s")
-            else:
-                time.sleep(POLL_S)
         first, newline, rest = output[: found.start()].partition("\n")
         return rest if newline and line.strip() in first else output[: found.start()]
 

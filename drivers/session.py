@@ -4,6 +4,7 @@ netmiko finds the prompt, quietens the pager and gets past what devices say at l
 `drivers.conversation`.
 """
 
+import select
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -45,8 +46,8 @@ class Terminal(Protocol):
         """Type something."""
         ...
 
-    def heard(self) -> str:
-        """What was printed since; does not wait."""
+    def heard(self, wait_s: float) -> str:
+        """What was printed since; where that is nothing, waits so long for the first of it."""
         ...
 
     def hang_up(self) -> None:
@@ -105,8 +106,16 @@ class NetmikoTerminal:
         """Type something."""
         self._connection.write_channel(text)
 
-    def heard(self) -> str:
-        """What was printed since, with plain line ends and without terminal sequences."""
+    def heard(self, wait_s: float) -> str:
+        """What was printed since, with plain line ends and without terminal sequences.
+
+        A channel becomes readable when it is closed, too.
+        """
+        if wait_s > 0:
+            channel: Any = self._connection.remote_conn
+            ready = select.poll()
+            ready.register(channel.fileno(), select.POLLIN)
+            ready.poll(wait_s * 1000)
         return str(self._connection.read_channel())
 
     def hang_up(self) -> None:

@@ -1,5 +1,6 @@
 """What is said to a device and when, on a terminal that a test writes the other side of."""
 
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -35,7 +36,9 @@ class Script:
         elif answer != "…":
             self._printed += f"{line}\n{answer}{self._prompt}"
 
-    def heard(self) -> str:
+    def heard(self, wait_s: float) -> str:
+        if wait_s > 0 and not self._printed and self.is_open:
+            threading.Event().wait(wait_s)
         printed, self._printed = self._printed, ""
         return printed
 
