@@ -9,22 +9,26 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from controller.domain import wire
 from deploy.apache import ApacheKafka, fetch, missing
 from deploy.broker import BrokerDidNotStart
 from deploy.lab.measured import said_version, write
 from deploy.lab.net.lab import Lab, Wishes
 from deploy.lab.net.namespaces import LabError
+from deploy.lab.net.sites import FLOW_TOPIC, LOG_TOPIC
 from deploy.lab.race import figures
 from deploy.lab.race.fastnetmon import DEFAULT_AVERAGE_S, PROGRAM
 from deploy.lab.race.runs import Run, by_cordon, by_fastnetmon, cordon
 from deploy.supervisor import DidNotStart
+from streams.broker import Access, BrokerSettings
+from streams.publish import delete_topics
 
 OURS, THEIRS = 6343, 6344
 ORIGINS = ("d1", "d2", "d3", "d4")
@@ -36,10 +40,13 @@ COARSE = 1_024
 
 @dataclass(slots=True)
 class Race:
-    """One race on one broker: a folder for what the contestants write, a draw for the phases, an end."""
+    """One race: a folder for what the contestants write, a draw for the phases, an end.
+
+    `broker` is where Cordon's streams run, made empty before each run: HOST:PORT, or nothing for the embedded one.
+    """
 
     folder: Path
-    broker: Callable[[Path], AbstractContextManager[str]]
+    broker: str
     draw: random.Random
     end_s: float
     ours: list[Run] = field(default_factory=list)
@@ -58,11 +65,12 @@ class Race:
         return self.folder / str(self._count)
 
     def cordon(self, lab: Lab, *, attack: str, origin: str) -> Run:
-        """One run of Cordon, started for it and stopped after it, and its broker too: nothing is known of before."""
-        place = self.place()
-        with self.broker(place / "kafka") as broker, cordon(lab, place, broker=broker) as one:
+        """One run of Cordon, started for it and stopped after it: nothing is known of before."""
+        with cordon(lab, self.place(), broker=self.broker) as one:
             run = by_cordon(lab, one, attack=attack, origin=origin, draw=self.draw)
             one.release(lab.plan.by_name[origin])
+        if self.broker:
+            forget(self.broker)
         return self._told(f"cordon {attack}", run)
 
     def peer(self, lab: Lab, *, average_s: int, origin: str) -> Run:
@@ -101,14 +109,15 @@ def main() -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="cordon-race-") as name:
             folder = Path(name)
-            with Lab(Wishes(sflow_ports=(OURS, THEIRS))) as lab:
-                main_race = Race(folder / "apache", apache, draw, end_s)
+            with Lab(Wishes(sflow_ports=(OURS, THEIRS))) as lab, apache(folder / "kafka") as broker:
+                main_race = Race(folder / "apache", broker, draw, end_s)
                 main_race.rounds(lab, wanted=wanted, peers=peers)
                 alone = {} if quick else _alone(main_race, lab)
-                near = Race(folder / "embedded", embedded, draw, end_s)
+            with Lab(Wishes(sflow_ports=(OURS, THEIRS))) as lab:
+                near = Race(folder / "embedded", "", draw, end_s)
                 near.rounds(lab, wanted=1 if quick else wanted, peers=False)
                 digest = hashlib.sha256(lab.policy.read_bytes()).hexdigest()
-            coarse = Race(folder / "coarse", embedded, draw, end_s)
+            coarse = Race(folder / "coarse", "", draw, end_s)
             if not quick:
                 with Lab(Wishes(sflow_ports=(OURS, THEIRS), sampling=COARSE)) as lab:
                     coarse.rounds(lab, wanted=wanted // 2, peers=False)
@@ -131,11 +140,10 @@ def apache(folder: Path) -> Iterator[str]:
         yield kafka.access.settings.bootstrap
 
 
-@contextmanager
-def embedded(folder: Path) -> Iterator[str]:
-    """No broker of ours: Cordon starts the one that comes with it."""
-    del folder
-    yield ""
+def forget(broker: str) -> None:
+    """Delete all of Cordon's topics."""
+    topics = wire.topics((FLOW_TOPIC, LOG_TOPIC))
+    delete_topics(Access(BrokerSettings(broker)), [plan.name for plan in topics])
 
 
 def _alone(race: Race, lab: Lab) -> dict[str, float | None]:
