@@ -1,18 +1,19 @@
 """Carries combine's parts to cordon.activity, and knows up to which source message everything has arrived.
 
-What comes after a quiet moment is sent at once; what comes while there is much to do gathers for a moment and goes out
-as one message, so that the cost of messages does not grow with the load.
+What comes gathers for a moment and goes out as one message, so that the cost of messages does not grow with the load.
+It is sent earlier when the marks of all origins stand in it: a tick is over, and nothing more has to be waited for.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from controller.domain import wire
 from streams.agents import Combination
-from streams.envelope import Part, messages
+from streams.envelope import Kind, Part, messages
 
 Post: TypeAlias = Callable[[str, int, bytes, bytes | None], Awaitable["asyncio.Future[Any]"]]
 """Sends (topic, partition, value, key); the future is done when the broker has the message for good."""
@@ -20,9 +21,8 @@ Post: TypeAlias = Callable[[str, int, bytes, bytes | None], Awaitable["asyncio.F
 MESSAGE = 512 * 1024
 WAITING = 8 * 1024 * 1024
 ON_THE_WAY = 4
-GAP_S = 0.02
-"""Pause after a batch, in which the next one gathers: a reader fetches about as often, and some brokers hand out no
-more than one batch a fetch."""
+GATHER_S = 0.02
+"""How long a batch gathers: a reader fetches about as often, and some brokers hand out but one batch a fetch."""
 
 
 @dataclass(slots=True)
@@ -30,18 +30,24 @@ class _Batch:
     parts: list[list[Part]]
     letters: list[wire.DeadLetter] = field(default_factory=list)
     upto: dict[str, int] = field(default_factory=dict)  # origin → offset of the next message to read
+    marked: set[str] = field(default_factory=set)  # origins of which a clock mark stands in it
     size: int = 0
 
 
 class Relay:
-    """One assignment's way to the activity topic. Parts of one origin arrive in the order in which they were put."""
+    """One assignment's way to the activity topic. Parts of one origin arrive in the order in which they were put.
 
-    def __init__(self, post: Post, *, partitions: int) -> None:
-        self._post, self._partitions = post, partitions
+    `origins` are those that the assignment reads.
+    """
+
+    def __init__(
+        self, post: Post, *, partitions: int, origins: Collection[str] = (), gather_s: float = GATHER_S
+    ) -> None:
+        self._post, self._partitions, self._origins, self._gather_s = post, partitions, len(origins), gather_s
         self._gathering = self._batch()
         self._travelling: deque[tuple[dict[str, int], asyncio.Future[list[Any]]]] = deque()
         self._arrived: dict[str, int] = {}
-        self._something, self._room = asyncio.Event(), asyncio.Event()
+        self._something, self._whole, self._room = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._room.set()
 
     def _batch(self) -> _Batch:
@@ -57,6 +63,10 @@ class Relay:
         batch.size += sum(len(letter.kept) for letter in combination.letters)
         batch.upto[origin] = offset + 1
         self._something.set()
+        if combination.parts[0].kind is Kind.MARK:
+            batch.marked.add(origin)
+            if len(batch.marked) == self._origins:
+                self._whole.set()
         if batch.size > WAITING:
             self._room.clear()
 
@@ -68,14 +78,17 @@ class Relay:
         """Send, for as long as the assignment lasts. Raises what the broker refuses: then nothing after it counts."""
         while True:
             await self._something.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._gather_s):
+                    await self._whole.wait()
             self._something.clear()
+            self._whole.clear()
             batch, self._gathering = self._gathering, self._batch()
             self._room.set()
             self._travelling.append((batch.upto, asyncio.gather(*await self._send(batch))))
             while len(self._travelling) > ON_THE_WAY:
                 await self._travelling[0][1]
                 self._note()
-            await asyncio.sleep(GAP_S)
 
     async def _send(self, batch: _Batch) -> Sequence[asyncio.Future[Any]]:
         sent = [

@@ -110,7 +110,8 @@ class Shift:
         crew.positions.assign([*partitions, *(TopicPartition(wire.STATE, partition) for partition in lanes)])
         crew.lessons.assign(one for one in partitions if one.topic != wire.ACTIVITY)
         oldest = await crew.positions.beginnings(partitions)
-        shift = cls(crew, Relay(crew.producer.post, partitions=crew.combine.partitions))
+        origins = [f"{one.topic}/{one.partition}" for one in partitions if one.topic != wire.ACTIVITY]
+        shift = cls(crew, Relay(crew.producer.post, partitions=crew.combine.partitions, origins=origins))
         await asyncio.gather(*(shift._open(partition, oldest) for partition in lanes))
         for one in partitions:
             start = await shift._start(one)

@@ -110,3 +110,16 @@ async def test_who_puts_faster_than_the_broker_takes_has_to_wait() -> None:
     sending = asyncio.create_task(relay.run())
     await until(waiting.done)
     sending.cancel()
+
+
+async def test_a_batch_goes_out_when_the_marks_of_all_origins_stand_in_it() -> None:
+    broker = Broker()
+    relay = Relay(broker.post, partitions=1, origins=("t/0", "t/1"), gather_s=3_600.0)
+    sending = asyncio.create_task(relay.run())
+    for offset in range(40):
+        broker.acknowledge()
+        relay.put("t/0", offset, Combination((Part(Kind.MARK, "t/0", offset, b"", b"1"),)))
+        relay.put("t/1", offset, Combination((Part(Kind.MARK, "t/1", offset, b"", b"1"),)))
+        await until(lambda: len(broker.offsets(0)) == 2 * (offset + 1))  # noqa: B023 - awaited before the next turn
+    sending.cancel()
+    assert len(broker.posted) == 40
