@@ -22,6 +22,7 @@ from controller.answering import Answers
 from controller.clerk import Clerk, EventTime
 from controller.decider import Decider, Digests
 from controller.domain.errors import BrokerUnavailable, CordonError, LedgerUnavailable, StaleDecision
+from controller.domain.estate import Estate
 from controller.domain.wire import Heartbeat
 from controller.effect import Effects
 from controller.enforcer import Enforcer
@@ -44,6 +45,7 @@ POLL_MS = 20
 ATTEND_S = 0.1
 SWEEP_S = 15.0
 BEAT_S = 1.0
+REHEARSED = 8
 SHEET = "undo-sheet.txt"
 
 
@@ -175,6 +177,7 @@ class House:
         )
         logins = Logins(clerk=clerk, live=network, fresh=rehearsal, lanes=lanes, estate=estate, rules=rules.logins)
         logins.warm()
+        _rehearse(decider, ledger, estate)
         log.warning("controller: mode %s, %d devices, ledger open", rules.mode, len(estate.devices))
         try:
             self._loop(intake, reconciler, answers, logins, around, clerk)
@@ -264,6 +267,17 @@ class House:
         log.error("%s broke off: %s", key, error, exc_info=None if isinstance(error, CordonError) else error)
         if not isinstance(error, LedgerUnavailable):
             clerk.page(f"work broke off: {error}", about=key)
+
+
+def _rehearse(decider: Decider, ledger: Ledger, estate: Estate) -> None:
+    """Decide on one of our hosts and keep nothing: what the first decision would have to load is there by then."""
+    for host in estate.site.hosts[:REHEARSED]:
+        try:
+            ledger.rehearse(decider.imagine(str(host.addresses[0])))
+        except (CordonError, IndexError) as error:
+            log.info("no decision could be rehearsed on %s: %s", host.name, error)
+        else:
+            return
 
 
 def _unfinished(batch: Batch) -> bool:

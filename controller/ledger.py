@@ -5,6 +5,7 @@ sequence without holes, each sealed with the hash of the one before.
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from sqlalchemy import and_, delete, or_, select
@@ -37,6 +38,10 @@ from controller.ledger_tables import (
 
 LINKED_WITHIN = 14 * DAY
 """Decisions against one host, or with one symptom, that lie no further apart are one incident that came back."""
+
+
+class _Rehearsed(Exception):
+    """All that was written is to be forgotten."""
 
 
 class Ledger:
@@ -89,6 +94,19 @@ class Ledger:
             self._save(session, made)
             self._chain(session, head, made, By.PROPOSE, before="", at_ns=made.created_ns, actor=actor, why=why)
             return made
+
+    def rehearse(self, decision: Decision) -> None:
+        """Go through what keeping a new decision takes, and keep nothing: the first real one finds all of it ready."""
+        with suppress(_Rehearsed), self.database.writing() as session:
+            head = self._head(session)
+            self._refuse_second(session, decision)
+            made = replace(decision, version=1, incident=self._incident(session, decision))
+            self._save(session, made)
+            self._chain(session, head, made, By.PROPOSE, before="", at_ns=made.created_ns, actor="", why="")
+            session.flush()
+            self._save(session, replace(made, version=2))
+            session.flush()
+            raise _Rehearsed
 
     def move(self, decision: Decision, by: By, *, at_ns: int, actor: str, why: str) -> Decision:
         """Make a move and keep the decision as given; returns it in its new state.

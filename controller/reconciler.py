@@ -54,12 +54,12 @@ class Reconciler:
         self._resting: dict[str, float] = {}
 
     def hear(self, verdicts: Sequence[Verdict]) -> None:
-        """Decide on verdicts, and start at once on what they lead to."""
+        """Decide on verdicts, and start at once on what they lead to; ports are read while the ledger is written."""
         self._readings.said.hear(verdicts)
-        for decision in self._decider.hear(verdicts):
-            self._start(decision)
         for who in self._decider.suspects(verdicts):
             self._foresee(who)
+        for decision in self._decider.hear(verdicts):
+            self._start(decision)
 
     def attend(self) -> None:
         """Carry on what the ledger says is open: approvals, releases, ends by time, and what a crash left behind."""

@@ -7,6 +7,7 @@ An answer in which a question's proof is missing, or a value that cannot be read
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from ipaddress import ip_network
 
 from controller.domain.address import Prefix, address_of, mac_of
@@ -170,6 +171,8 @@ def seconds_of(text: str) -> int:
 
 def _search(read: Read, fields: Mapping[str, str], answers: Answers) -> Iterator[_Found]:
     text = answers.get(read.question, "")
+    if opening(read.within or read.pattern) not in text:
+        return
     pattern = re.compile(quoted(read.pattern, fields), re.MULTILINE)
     if not read.within:
         blocks: list[tuple[int, str, dict[str, str]]] = [(0, text, {})]
@@ -182,6 +185,28 @@ def _search(read: Read, fields: Mapping[str, str], answers: Answers) -> Iterator
         for found in pattern.finditer(block):
             inner = {name: value for name, value in found.groupdict().items() if value is not None}
             yield _Found(outer | inner, ((read.question, offset + found.start(), offset + found.end()),))
+
+
+@lru_cache(maxsize=4_096)
+def opening(pattern: str) -> str:
+    """The plain text that every match of a pattern begins with; empty where that is not certain.
+
+    Most of what a slot could hold is not there, and compiling its patterns would take longer than the device's answer.
+    """
+    depth, escaped, listed = 0, False, False
+    for letter in pattern:
+        if escaped or letter == "\\":
+            escaped = not escaped
+        elif listed or letter == "[":
+            listed = letter != "]"
+        elif letter == "|" and not depth:
+            return ""
+        else:
+            depth += (letter == "(") - (letter == ")")
+    plain = re.match(r"\^?([^\\.^$*+?{}\[\]|()]*)(.?)", pattern)
+    if plain is None:
+        return ""
+    return plain[1][:-1] if plain[2] in set("*?{") else plain[1]
 
 
 def _joined(reads: Sequence[Read], fields: Mapping[str, str], answers: Answers) -> Iterator[_Found]:

@@ -34,6 +34,12 @@ def test_a_proposal_is_kept_whole_with_its_first_move(ledger: Ledger) -> None:
     assert (first.sequence, first.actor, first.why, first.at_ns) == (1, "controller", "score 95 of 80", NOON_NS)
 
 
+def test_a_rehearsal_leaves_nothing_behind(ledger: Ledger) -> None:
+    ledger.rehearse(decision())
+    assert (ledger.live(), ledger.moves(), ledger.head()) == ((), (), 0)
+    assert ledger.propose(decision(), actor="c", why="w").version == 1
+
+
 def test_the_state_is_the_fold_of_the_moves_and_the_chain_is_whole(ledger: Ledger) -> None:
     one = ledger.propose(decision(), actor="c", why="w")
     steps = (By.APPROVE, By.APPLY, By.VERIFY, By.EXTEND, By.RELEASE, By.FREE)

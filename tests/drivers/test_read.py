@@ -6,7 +6,7 @@ from controller.domain.errors import BadInput
 from controller.domain.fence import SlotKind
 from drivers.items import state_of
 from drivers.loading import dialect_of
-from drivers.read import Reading, read_slot, seconds_of, totals
+from drivers.read import Reading, opening, read_slot, seconds_of, totals
 from drivers.render import Place, tag_of
 
 IOS = dialect_of("cisco_ios")
@@ -203,3 +203,26 @@ def test_counters_without_figures_are_unreadable() -> None:
     fields = {"interface": GI7, "tag": ""}
     with pytest.raises(BadInput):
         totals(IOS, fields, {"totals": f"{GI7} is up, line protocol is up\n", "macs": "Mac Address Table\n"})
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("^ cookie=0xc07d07, duration=(?P<age>[0-9.]+)s", " cookie=0xc07d07, duration="),
+        ("^name +: {interface}$", "name "),
+        ("^interface {interface}$", "interface"),
+        ("ab?c", "a"),
+        ("ab{2}", "a"),
+        ("ab+c", "ab"),
+        ("ab|cd", ""),
+        ("a(?:b|c)d", "a"),
+        ("a[|(]b", "a"),
+        ("a[(]b|c", ""),
+        (r"a\(b|c", ""),
+        (r"a\|b", "a"),
+        (r"\w+ up", ""),
+        ("(?i)up", ""),
+    ],
+)
+def test_text_that_every_match_begins_with_is_known_where_it_is_certain(pattern: str, text: str) -> None:
+    assert opening(pattern) == text
