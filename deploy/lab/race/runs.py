@@ -28,6 +28,7 @@ INSIDE = "nsenter --target {} --mount --uts --ipc --net --pid"
 GIVES_UP_S = 15.0
 STILL_S = 0.6
 WARM_S = 2.5
+COUNTED_S = 1.5
 LOOK_S = 0.02
 MILLI = 1e6
 
@@ -75,7 +76,11 @@ class Cordon:
         return there and now_ns - beats["streams"].event_ns < 2_000_000_000
 
     def release(self, machine: Machine) -> None:
-        """Take down what is up against a machine, and wait until it is gone."""
+        """Take down what is up against a machine, and wait until it is gone.
+
+        What it sent until now has to be counted first, or it would be news after the release.
+        """
+        _pause(COUNTED_S, self.tend)
         desk = Desk(self.ledger, SystemClock())
 
         def over() -> bool:
