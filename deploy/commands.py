@@ -144,6 +144,9 @@ def up(
     port: Annotated[int, typer.Option(help="port of the API; 0 takes a free one")] = 8421,
     mode: Annotated[str, typer.Option(help="stricter than the policy's: approve or dry-run")] = "",
     home: Annotated[Path, typer.Option(help="folder for logs, ledger and connection.toml")] = Path(".cordon"),
+    partitions: Annotated[
+        int, typer.Option(min=1, help="of topics that are still to be created: for so many workers in the end")
+    ] = 4,
 ) -> None:
     """Run worker, clock, controller, API and, unless --broker names one, a broker; until Ctrl-C."""
     from deploy import running
@@ -162,6 +165,7 @@ def up(
         mode=mode,
         broker_file=broker_file,
         embedded=not (broker or broker_file),
+        partitions=partitions if broker or broker_file else 1,  # whom else should the broker in memory serve
     )
 
     def say(text: str) -> None:

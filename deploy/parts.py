@@ -25,6 +25,7 @@ class Layout:
     mode: str = ""  # stricter than the policy's, when given
     broker_file: Path | None = None
     embedded: bool = True
+    partitions: int = 4  # of topics that are still to be created: as many workers can share the work
 
     @property
     def connection(self) -> Path:
@@ -37,6 +38,10 @@ class Layout:
         near = ("--embedded",) if self.embedded else ()
         return ("--site", str(self.site), "--policy", str(self.policy), "--broker", self.broker, *more, *near)
 
+    def streams(self, what: str) -> tuple[str, ...]:
+        """The command line of a process of the streams."""
+        return python("-m", "streams", what, *self.common(), "--partitions", str(self.partitions))
+
 
 def broker(port: int) -> Part:
     """The embedded broker; memory only."""
@@ -45,18 +50,20 @@ def broker(port: int) -> Part:
 
 def worker(layout: Layout, *, ready: Callable[[], bool], alive: Callable[[], bool] | None = None) -> Part:
     """The streams worker. It is ready when its heartbeat was heard, which only others can tell."""
-    command = python("-m", "streams", "worker", *layout.common(), "--data-dir", str(layout.run / "worker"))
-    return Part("streams", command, ready=ready, alive=alive, deadline_s=60.0)
+    command = layout.streams("worker")
+    return Part(
+        "streams", (*command, "--data-dir", str(layout.run / "worker")), ready=ready, alive=alive, deadline_s=60.0
+    )
 
 
 def clock(layout: Layout) -> Part:
     """Clock marks for collectors that write none."""
-    return Part("clock", python("-m", "streams", "clock", *layout.common()))
+    return Part("clock", layout.streams("clock"))
 
 
 def listener(layout: Layout) -> Part:
     """Our own ears, where the site declares `[[listeners]]`."""
-    return Part("listen", python("-m", "streams", "listen", *layout.common()))
+    return Part("listen", layout.streams("listen"))
 
 
 def controller(layout: Layout, *, ready: Callable[[], bool]) -> Part:

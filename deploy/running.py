@@ -62,4 +62,5 @@ def _topics(layout: Layout, site: Site) -> None:
         environment=os.environ,
         tempo=EMBEDDED if layout.embedded else CLUSTER,
     )
-    create_topics(reach, wire.topics(tuple(source.topic for source in site.sources)))
+    sources = tuple(source.topic for source in site.sources)
+    create_topics(reach, wire.topics(sources, partitions=layout.partitions))

@@ -214,6 +214,7 @@ def guarded(lab: Lab, home: Path, *, mode: str = "", broker: str = "") -> Iterat
         known_hosts=lab.known_hosts,
         mode=mode,
         embedded=not broker,
+        partitions=1,
     )
     said: list[str] = []
     with running.raised(layout, host="127.0.0.1", port=0, say=said.append) as supervisor:

@@ -105,6 +105,7 @@ def cordon(lab: Lab, home: Path, *, broker: str) -> Iterator[Cordon]:
         ledger=f"sqlite:///{home / 'ledger.sqlite3'}",
         known_hosts=lab.known_hosts,
         embedded=not broker,
+        partitions=1,
     )
     with running.raised(layout, host="127.0.0.1", port=0, say=lambda _: None) as supervisor:
         ledger = Ledger.open(layout.ledger)

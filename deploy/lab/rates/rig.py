@@ -87,7 +87,7 @@ class Rig:
 
     def worker(self, name: str) -> None:
         """Start a worker of the one group."""
-        command = python("-m", "streams", "worker", *self.layout.common(), "--name", name)
+        command = (*self.layout.streams("worker"), "--name", name)
         self.launch(Part(name, (*command, "--data-dir", str(self.layout.run / name))))
 
     def kill(self, name: str) -> None:
