@@ -155,8 +155,9 @@ def _rates(views: Views, active: Ints, tick: int, tick_s: float, *, burst: float
     """Best estimate and lower bound a second, of each view and column.
 
     Both are of the last second; where few packets were sampled in it, of the last four if they bound the rate higher.
-    What began within the last second is estimated by the last tick, if enough was sampled in it. The last tick bounds a
-    rate as well, but it has to be `burst` times as loud for it: a healthy host may be loud for a moment.
+    The last tick bounds a rate as well, but it has to be `burst` times as loud for it: a healthy host may be loud for
+    a moment. What began within the last second is estimated by the last tick, if enough was sampled in it or it bounds
+    the rate: the second would say a part of what is sent.
     """
     lasting = views.rate[views.lane[active]] / MILLI
     lengths = (tick_s, views.fast_ticks * tick_s, views.slow_ticks * tick_s)
@@ -168,9 +169,10 @@ def _rates(views: Views, active: Ints, tick: int, tick_s: float, *, burst: float
     fast_low, slow_low = _bounded(fast, fast_error), _bounded(slow, slow_error)
     longer = ((fast_error > enough) & (slow_low[:, Col.PACKETS] > fast_low[:, Col.PACKETS]))[:, None]
     rate = np.where(longer, slow, fast)
-    rising = (now_error <= enough) & (now[:, Col.PACKETS] > rate[:, Col.PACKETS])
-    low = np.where(longer, slow_low, fast_low)
-    low[:, OUT] = np.maximum(low[:, OUT], _bounded(now, now_error)[:, OUT] / burst)
+    low, now_low = np.where(longer, slow_low, fast_low), _bounded(now, now_error)[:, OUT] / burst
+    bounds = (now_error <= enough) | (now_low[:, Col.PACKETS] > low[:, Col.PACKETS])
+    rising = bounds & (now[:, Col.PACKETS] > rate[:, Col.PACKETS])
+    low[:, OUT] = np.maximum(low[:, OUT], now_low)
     return np.where(rising[:, None], now, rate), low
 
 
