@@ -140,9 +140,8 @@ class Decider:
         if why := self._old_news(verdict, past, situation):
             self._notice(verdict, why)
             return None
-        ledger = self._clerk.ledger
-        made = ledger.propose(draft, actor=POLICY, why=ruling.reason.text)
-        return self._approve(made)
+        approved = "" if _waits(draft) else _approval(draft)
+        return self._clerk.ledger.propose(draft, actor=POLICY, why=ruling.reason.text, approved=approved)
 
     def _update(self, live: Decision, draft: Decision, verdict: Verdict, situation: Situation) -> Decision | None:
         """Let a further verdict work on the live decision: fresher evidence for a proposal, a later end for a fence."""
@@ -175,10 +174,7 @@ class Decider:
 
     def _approve(self, decision: Decision) -> Decision:
         """Approve in the policy's name where mode and limits allow; else the proposal waits for a person."""
-        waits = decision.mode == "approve" and "hold" not in decision.facts
-        if waits or refusals(decision.reasons):
-            return decision
-        return self._clerk.move(decision, By.APPROVE, why=f"mode {decision.mode}, and no limit speaks against it")
+        return decision if _waits(decision) else self._clerk.move(decision, By.APPROVE, why=_approval(decision))
 
     def _draft(
         self,
@@ -277,6 +273,15 @@ class Decider:
         self._noticed[subject] = detectors
         facts = "; ".join(one.text for one in verdict.evidence)
         self._clerk.note(f"{text}. {facts}", about=subject)
+
+
+def _waits(decision: Decision) -> bool:
+    """True when a person has to approve it: the mode or a limit wants that."""
+    return (decision.mode == "approve" and "hold" not in decision.facts) or bool(refusals(decision.reasons))
+
+
+def _approval(decision: Decision) -> str:
+    return f"mode {decision.mode}, and no limit speaks against it"
 
 
 def decision_id(verdict: Verdict) -> str:

@@ -176,16 +176,8 @@ class Enforcer:
         """Record, push, look, for each slot in order; all or none."""
         ledger, clock = self._clerk.ledger, self._clerk.clock
         for survey in surveys:
-            kept = ledger.native(survey.slot)
-            if survey.alone and kept is not None and kept != survey.native and not is_placed(decision, survey.slot):
-                ledger.forget_native(survey.slot)  # left over from a fence that was never sent
-                kept = None
-            if kept is None:
-                ledger.keep_native(survey.slot, survey.native)
-            elif kept != survey.native:
-                ledger.rebase_native(survey.slot, survey.native)
             recorded = LegRecord(survey.slot, LegState.RECORDED, survey.change, recorded_ns=clock.now_ns())
-            decision = ledger.record(decision, recorded)
+            decision = ledger.record(decision, recorded, native=survey.native)
             try:
                 self._clerk.write_sheet(decision)
                 outcome = self._push(survey, decision)

@@ -80,9 +80,10 @@ class Ledger:
         with self.database.reading() as session:
             return {row.partition: row.next for row in session.scalars(select(OffsetRow))}
 
-    def propose(self, decision: Decision, *, actor: str, why: str) -> Decision:
+    def propose(self, decision: Decision, *, actor: str, why: str, approved: str = "") -> Decision:
         """Keep a new decision with its first move; links it to the incident that it continues, if it names none.
 
+        `approved` is why it is approved at once: then it comes back so, both moves made in one transaction.
         Raises StaleDecision when its subject or host already has a live decision (simulated ones count apart), or when
         this verdict was already decided on: a replayed verdict is the same one.
         """
@@ -91,9 +92,15 @@ class Ledger:
             self._refuse_second(session, decision)
             incident = decision.incident or self._incident(session, decision)
             made = replace(decision, state=State.PROPOSED, version=1, incident=incident)
-            self._save(session, made)
-            self._chain(session, head, made, By.PROPOSE, before="", at_ns=made.created_ns, actor=actor, why=why)
-            return made
+            end = replace(made, state=after(made.state, By.APPROVE), version=2) if approved else made
+            at_ns = made.created_ns
+            self._save(session, end)
+            self._chain(session, head, made, By.PROPOSE, before="", at_ns=at_ns, actor=actor, why=why)
+            if approved:
+                self._chain(
+                    session, head, end, By.APPROVE, before=made.state.value, at_ns=at_ns, actor=actor, why=approved
+                )
+            return end
 
     def rehearse(self, decision: Decision) -> None:
         """Go through what keeping a new decision takes, and keep nothing: the first real one finds all of it ready."""
@@ -125,14 +132,13 @@ class Ledger:
     def keep(self, decision: Decision) -> Decision:
         """Keep evidence, legs or effect without a move; the same optimistic lock as `move`."""
         with self.database.writing() as session:
-            row = self._current(session, decision)
-            kept = replace(decision, state=State(row.state), version=row.version + 1)
-            self._save(session, kept)
-            return kept
+            return self._keep(session, decision)
 
-    def record(self, decision: Decision, leg: LegRecord) -> Decision:
-        """Keep one leg's change with its undo; on the disk when it returns."""
-        return self.keep(with_leg(decision, leg.slot, leg))
+    def record(self, decision: Decision, leg: LegRecord, *, native: SlotState) -> Decision:
+        """Keep one leg's change with its undo, and what no fence claims of its slot; on the disk when it returns."""
+        with self.database.writing() as session:
+            self.database.put(session, [NativeRow(slot=str(leg.slot), document=to_text(native))])
+            return self._keep(session, with_leg(decision, leg.slot, leg))
 
     def decision(self, decision_id: str) -> Decision:
         """One decision. Raises UnknownSubject."""
@@ -193,11 +199,6 @@ class Ledger:
         with self.database.reading() as session:
             row = session.get(NativeRow, str(slot))
             return None if row is None else from_text(row.document, SlotState)
-
-    def keep_native(self, slot: Slot, state: SlotState) -> None:
-        """Remember the native state; does nothing when one is already kept."""
-        with self.database.writing() as session:
-            self.database.put_if_absent(session, [NativeRow(slot=str(slot), document=to_text(state))])
 
     def rebase_native(self, slot: Slot, state: SlotState) -> None:
         """Replace the native state: what no live fence claims is as a person made it."""
@@ -291,6 +292,12 @@ class Ledger:
             raise ValueError(f"the kill switch is on or off, not {state!r}")
         with self.database.writing() as session:
             session.add(SwitchRow(state=state, actor=plain(actor), why=plain(why), at_ns=at_ns))
+
+    def _keep(self, session: Session, decision: Decision) -> Decision:
+        row = self._current(session, decision)
+        kept = replace(decision, state=State(row.state), version=row.version + 1)
+        self._save(session, kept)
+        return kept
 
     def _head(self, session: Session) -> ChainRow:
         """The chain's head, ours until the transaction ends."""

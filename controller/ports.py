@@ -122,8 +122,11 @@ class Ledger(Protocol):
         """The next offset of each "topic/partition" that was taken in."""
         ...
 
-    def propose(self, decision: Decision, *, actor: str, why: str) -> Decision:
-        """Keep a new decision with its first move. Raises StaleDecision when the subject already has a live one."""
+    def propose(self, decision: Decision, *, actor: str, why: str, approved: str = "") -> Decision:
+        """Keep a new decision with its first move; where there is a reason to approve it at once, with that move too.
+
+        Raises StaleDecision when the subject already has a live one.
+        """
         ...
 
     def move(self, decision: Decision, by: By, *, at_ns: int, actor: str, why: str) -> Decision:
@@ -137,8 +140,8 @@ class Ledger(Protocol):
         """Keep evidence, legs or effect without a move; the same optimistic lock as `move`."""
         ...
 
-    def record(self, decision: Decision, leg: LegRecord) -> Decision:
-        """Keep one leg's change with its undo, before a single line of it is sent."""
+    def record(self, decision: Decision, leg: LegRecord, *, native: SlotState) -> Decision:
+        """Keep one leg's change with its undo and the slot's native state, before a single line of it is sent."""
         ...
 
     def decision(self, decision_id: str) -> Decision:
@@ -167,10 +170,6 @@ class Ledger(Protocol):
 
     def native(self, slot: Slot) -> SlotState | None:
         """What a slot held before the first live fence on it; None while there is none."""
-        ...
-
-    def keep_native(self, slot: Slot, state: SlotState) -> None:
-        """Remember the native state; does nothing when one is already kept."""
         ...
 
     def rebase_native(self, slot: Slot, state: SlotState) -> None:

@@ -55,7 +55,7 @@ def test_a_decision_is_shown_with_lines_undo_evidence_reasons_moves_and_timeline
     entry = Entry(Action.DROP, prefix_of("2001:db8::/64"))
     change = Change(leg.slot, SlotState(), SlotState(entries=frozenset({entry})), ("deny it",), ("allow it",))
     recorded = replace(leg, change=change, state=LegState.VERIFIED, recorded_ns=NOON_NS + 1, verified_ns=NOON_NS + 2)
-    one = house.ledger.record(one, recorded)
+    one = house.ledger.record(one, recorded, native=SlotState())
     one = house.ledger.move(one, By.VERIFY, at_ns=NOON_NS + 3, actor="controller", why="read back")
     facts = {"fallen_ns": str(NOON_NS + 4)}
     house.ledger.keep(replace(one, effect="fallen", facts=facts))
@@ -89,7 +89,7 @@ def test_a_story_is_told_in_the_order_in_which_it_happened_though_event_time_run
     one = house.ledger.move(one, By.APPROVE, at_ns=NOON_NS + 500, actor="ann", why="by the wall")
     one = house.ledger.move(one, By.APPLY, at_ns=NOON_NS + 250, actor="controller", why="by event time")
     leg = replace(one.fences[0].legs[0], recorded_ns=NOON_NS + 600, verified_ns=NOON_NS + 900)
-    one = house.ledger.record(one, leg)
+    one = house.ledger.record(one, leg, native=SlotState())
     house.ledger.move(one, By.VERIFY, at_ns=NOON_NS + 400, actor="controller", why="read back, by event time")
     told = [(one["what"], one["clock"]) for one in house.get("/decisions/d-1")["timeline"]]
     assert told[-5:] == [

@@ -21,14 +21,14 @@ class MemoryLedger:
         self._killed = "off"
         self.pages: list[str] = []
 
-    def propose(self, decision: Decision, *, actor: str, why: str) -> Decision:
+    def propose(self, decision: Decision, *, actor: str, why: str, approved: str = "") -> Decision:
         if decision.id in self._decisions or any(
             one.subject == decision.subject and one.simulated == decision.simulated for one in self.live()
         ):
             raise StaleDecision(f"{decision.subject} already has a live decision")
         self._decisions[decision.id] = made = replace(decision, state=State.PROPOSED, version=1)
         self._chain(made, By.PROPOSE, None, made.created_ns, actor, why)
-        return made
+        return self.move(made, By.APPROVE, at_ns=made.created_ns, actor=actor, why=approved) if approved else made
 
     def move(self, decision: Decision, by: By, *, at_ns: int, actor: str, why: str) -> Decision:
         before = self._current(decision).state
@@ -42,7 +42,8 @@ class MemoryLedger:
         self._decisions[decision.id] = kept = replace(decision, state=state, version=decision.version + 1)
         return kept
 
-    def record(self, decision: Decision, leg: LegRecord) -> Decision:
+    def record(self, decision: Decision, leg: LegRecord, *, native: SlotState) -> Decision:
+        self._natives[leg.slot] = native
         return self.keep(with_leg(decision, leg.slot, leg))
 
     def decision(self, decision_id: str) -> Decision:
@@ -68,9 +69,6 @@ class MemoryLedger:
 
     def native(self, slot: Slot) -> SlotState | None:
         return self._natives.get(slot)
-
-    def keep_native(self, slot: Slot, state: SlotState) -> None:
-        self._natives.setdefault(slot, state)
 
     def rebase_native(self, slot: Slot, state: SlotState) -> None:
         self._natives[slot] = state

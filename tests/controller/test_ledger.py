@@ -34,6 +34,26 @@ def test_a_proposal_is_kept_whole_with_its_first_move(ledger: Ledger) -> None:
     assert (first.sequence, first.actor, first.why, first.at_ns) == (1, "controller", "score 95 of 80", NOON_NS)
 
 
+def test_a_proposal_that_is_approved_at_once_has_both_moves(ledger: Ledger) -> None:
+    made = ledger.propose(decision(), actor="controller", why="score 95", approved="no limit speaks against it")
+    assert made == ledger.decision("d-1")
+    assert made.state is State.APPROVED
+    assert [(move.by, move.after, move.why) for move in ledger.moves()] == [
+        (By.PROPOSE, State.PROPOSED, "score 95"),
+        (By.APPROVE, State.APPROVED, "no limit speaks against it"),
+    ]
+    assert first_break(ledger.moves()) is None
+    assert ledger.move(made, By.APPLY, at_ns=NOON_NS, actor="controller", why="w").version == 3
+
+
+def test_a_change_is_recorded_with_what_its_slot_held(ledger: Ledger) -> None:
+    one = ledger.propose(decision(), actor="c", why="w")
+    leg = one.fences[0].legs[0]
+    ledger.record(one, replace(leg, state=LegState.RECORDED), native=SlotState(vlan=vlan_of(10)))
+    assert ledger.native(leg.slot) == SlotState(vlan=vlan_of(10))
+    assert ledger.decision("d-1").fences[0].legs[0].state is LegState.RECORDED
+
+
 def test_a_rehearsal_leaves_nothing_behind(ledger: Ledger) -> None:
     ledger.rehearse(decision())
     assert (ledger.live(), ledger.moves(), ledger.head()) == ((), (), 0)
@@ -64,7 +84,7 @@ def test_a_decision_that_was_read_before_somebody_moved_it_is_stale(ledger: Ledg
     for attempt in (
         lambda: ledger.move(old, By.REJECT, at_ns=1, actor="c", why="w"),
         lambda: ledger.keep(old),
-        lambda: ledger.record(old, old.fences[0].legs[0]),
+        lambda: ledger.record(old, old.fences[0].legs[0], native=SlotState()),
     ):
         with pytest.raises(StaleDecision, match="version 1 is old"):
             attempt()
@@ -84,7 +104,7 @@ def test_a_recorded_leg_holds_the_lines_and_their_undo(ledger: Ledger) -> None:
     leg = one.fences[0].legs[0]
     entry = Entry(Action.DROP, prefix_of("2001:db8::/64"))
     change = Change(leg.slot, SlotState(), SlotState(vlan_of(7), entries=frozenset({entry})), ("set",), ("unset",))
-    ledger.record(one, replace(leg, change=change, state=LegState.RECORDED, recorded_ns=5))
+    ledger.record(one, replace(leg, change=change, state=LegState.RECORDED, recorded_ns=5), native=SlotState())
     read = ledger.decision("d-1").fences[0].legs[0]
     assert (read.change, read.state, read.recorded_ns) == (change, LegState.RECORDED, 5)
 
@@ -222,8 +242,7 @@ def test_a_host_that_was_loud_a_month_ago_starts_a_new_incident(ledger: Ledger) 
 
 def test_a_native_state_is_the_first_that_was_seen_until_it_is_forgotten(ledger: Ledger) -> None:
     assert ledger.native(PORT) is None
-    ledger.keep_native(PORT, SlotState(vlan=vlan_of(10)))
-    ledger.keep_native(PORT, SlotState(vlan=vlan_of(999)))
+    ledger.rebase_native(PORT, SlotState(vlan=vlan_of(10)))
     assert ledger.native(PORT) == SlotState(vlan=vlan_of(10))
     ledger.rebase_native(PORT, SlotState(vlan=vlan_of(20)))
     assert ledger.native(PORT) == SlotState(vlan=vlan_of(20))
