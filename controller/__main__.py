@@ -41,7 +41,7 @@ from drivers.devices import Devices
 
 log = logging.getLogger("cordon.controller")
 
-POLL_MS = 20
+POLL_MS = 100
 ATTEND_S = 0.1
 SWEEP_S = 15.0
 BEAT_S = 1.0
