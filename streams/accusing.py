@@ -5,6 +5,7 @@ accuse that tenant's addresses alone. Who is not ours is never accused: an outsi
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from controller.domain.address import Address, packed
 from controller.domain.estate import Device, Estate, Host, Source
@@ -15,6 +16,8 @@ from streams.decode.phrasebook import named
 from streams.keys import scope_digest
 from streams.places import Places
 from streams.rows import Claim, Symptom
+
+_REMEMBERED = 16_384
 
 
 @dataclass(slots=True)
@@ -35,7 +38,8 @@ class Accuser:
 
     def __init__(self, estate: Estate) -> None:
         self._estate = estate
-        self._places = Places(estate)
+        places = Places(estate)
+        self._owner = lru_cache(_REMEMBERED)(lambda address, scope: places.owner(packed(address), scope_digest(scope)))
         self._devices: dict[Address, Device] = {}
         for device in estate.devices.values():
             self._devices[device.host] = device
@@ -78,7 +82,7 @@ class Accuser:
         if claim.accused is None:
             return None
         sender = named(claim.sender)
-        owner = self._places.owner(packed(claim.accused), scope_digest(source.scope))
+        owner = self._owner(claim.accused, source.scope)
         teller = self._hosts.get(sender) if sender is not None else None
         if not owner.key or not self._may(teller, sender, owner.host):
             return None

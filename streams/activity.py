@@ -15,11 +15,11 @@ from streams.decode.columns import Flows
 from streams.decode.flows import Trust
 from streams.grouping import Grouping
 from streams.hearing import Heard, heard
-from streams.keys import bucket_of, buckets_of, scope_digest
+from streams.keys import buckets_of, key_array, scope_digest
 from streams.lessons import Memory
 from streams.packing import bodies
 from streams.places import Places
-from streams.rows import Body, Claim, Rows, Sighting, Symptom, encode
+from streams.rows import Body, Claim, Sighting, Symptom, encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +137,7 @@ class Combiner:
         columns = flows.columns
         grouped = self._grouping.rows(columns, scope_digest(source.scope))
         rows = grouped.rows
-        home = np.zeros(0, np.int64) if rows is None else self._home(rows)
+        home = np.zeros(0, np.int64) if rows is None else self._home(rows.key)
         said = heard(columns, home, grouped.counted, tick_ns=self._tick_ns)
         sightings = _sightings(said, columns.exporters)
         heads = [
@@ -156,18 +156,24 @@ class Combiner:
             latest_ns=int(columns.receipt_ns.max()),
         )
 
-    def _home(self, rows: Rows) -> NDArray[np.int64]:
-        """The partition of each row."""
-        answer: NDArray[np.int64] = buckets_of(rows.key, self._rules.scoring.buckets) % self._partitions
+    def _home(self, keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
+        """The partition of each key."""
+        answer: NDArray[np.int64] = buckets_of(keys, self._rules.scoring.buckets) % self._partitions
         return answer
+
+    def _homes(self, keys: list[bytes]) -> list[int]:
+        return self._home(key_array(keys)).tolist() if keys else []
 
     def _logs(self, value: bytes, source: Source, kafka_ns: int) -> Combined:
         said = self._accuser.frame(value, source=source, kafka_ns=kafka_ns)
-        made = []
-        for partition in range(self._partitions):
-            claims = [claim for claim in said.claims if self._partition(claim.key) == partition]
-            heard = [(at_ns // self._tick_ns, count) for at_ns, count in said.heard] if partition == 0 else []
-            made.append(self._log_body(source, heard, claims, said.symptoms))
+        claims: list[list[Claim]] = [[] for _ in range(self._partitions)]
+        for claim, home in zip(said.claims, self._homes([claim.key for claim in said.claims]), strict=True):
+            claims[home].append(claim)
+        heard = [(at_ns // self._tick_ns, count) for at_ns, count in said.heard]
+        made = [
+            self._log_body(source, heard if partition == 0 else [], mine, said.symptoms)
+            for partition, mine in enumerate(claims)
+        ]
         return Combined(
             received=said.received,
             skipped=said.skipped,
@@ -187,9 +193,6 @@ class Combiner:
         if not (heard or claims or symptoms):
             return b""
         return encode(Body(source.topic, heard, [], claims=claims, symptoms=symptoms), None)
-
-    def _partition(self, key: bytes) -> int:
-        return bucket_of(key, self._rules.scoring.buckets) % self._partitions
 
 
 def _shares(said: Heard, partitions: int) -> list[list[tuple[int, int]]]:

@@ -49,12 +49,12 @@ def decode_logs(
         except BadInput as error:
             bad.append((raw, error.reason))
             continue
-        if knows is not None and not knows(sender):
+        count, latest = senders.get(sender, (0, 0))
+        if not count and knows is not None and not knows(sender):
             bad.append((raw, "unknown sender"))
             continue
         cut += was_cut
         heard.append(at_ns)
-        count, latest = senders.get(sender, (0, 0))
         senders[sender] = (count + 1, max(latest, at_ns))
         if claim is not None:
             claims.append(claim)
@@ -69,8 +69,9 @@ def _lines(frame: bytes, kafka_ns: int) -> list[tuple[bytes, str, int]]:
         return [(raw, "", kafka_ns) for raw in frame.split(b"\n") if raw.strip()]
     heard = unframed(frame)
     peers = [str(unpacked(one)) for one in heard.exporters]
-    stamped = zip(heard.exporter.tolist(), heard.receipt_ns.tolist(), strict=True)
-    return [(raw, peers[who], at_ns) for at, (who, at_ns) in enumerate(stamped) if (raw := heard.one(at)).strip()]
+    ends = heard.offset.tolist()
+    told = zip(heard.exporter.tolist(), heard.receipt_ns.tolist(), ends[:-1], ends[1:], strict=True)
+    return [(raw, peers[who], at_ns) for who, at_ns, at, end in told if (raw := heard.payload[at:end]).strip()]
 
 
 def _read(
@@ -99,7 +100,7 @@ def _line(text: str, peer: str, *, kafka_ns: int, book: Phrasebook) -> tuple[str
     if not isinstance(line, LogLine):
         return _eve(line, sender=peer or str(line.get("host", "")), at_ns=kafka_ns)
     if peer:
-        line = replace(line, sender=peer, at_ns=kafka_ns)
+        line = LogLine(kafka_ns, peer, line.program, line.text)
     body = line.text.removeprefix(CEE).lstrip()
     if body.startswith("{"):
         return _inner(body, line)
