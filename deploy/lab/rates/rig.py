@@ -204,18 +204,26 @@ class Rig:
 
 
 @contextmanager
-def rig(kafka: ApacheKafka, folder: Path, kind: str, *, frame_ms: int = FRAME_MS, workers: int = 1) -> Iterator[Rig]:
-    """A listener (or a clock, where frames come from others) and workers, ready; in the end everything is cleared."""
+def rig(
+    kafka: ApacheKafka, folder: Path, kind: str, *, frame_ms: int = FRAME_MS, workers: int = 1, partitions: int = 1
+) -> Iterator[Rig]:
+    """A listener (or a clock, where frames come from others) and workers, ready; in the end everything is cleared.
+
+    Topics have as many partitions as workers shall be able to share, as with `cordon up --partitions`.
+    """
     folder.mkdir(parents=True)
     form = SOURCES[kind]
     listens = form in (SourceFormat.DATAGRAMS, SourceFormat.SYSLOG)
     source = Source(f"rates.{form.value}", form)
     port = _free_port() if listens else 0
-    layout = Layout(folder, folder / "site.toml", folder / "policy.toml", kafka.bootstrap, "", folder, embedded=False)
+    layout = Layout(
+        folder, folder / "site.toml", folder / "policy.toml", kafka.bootstrap, "", folder, embedded=False,
+        partitions=partitions,
+    )  # fmt: skip
     layout.site.write_text(site_text(source, port=port, frame_ms=frame_ms))
     layout.policy.write_text(policy_text())
-    plans = wire.topics((source.topic,))
-    partitions = kafka.topics(plans)[source.topic]
+    plans = wire.topics((source.topic,), partitions=partitions)
+    kafka.topics(plans)
     watch = Watch(kafka)
     try:
         with Supervisor(folder / "logs") as supervisor:

@@ -20,6 +20,8 @@ FILLED_PER_S = 300_000.0
 KILLED_AFTER_S = 6.0
 TAKES_OVER_S = 60.0
 DRAINS_S = 240.0
+SHARED = 4
+"""Partitions that workers share, however many they are: one and two are compared on the same work."""
 
 
 def by_frame(kafka: ApacheKafka, folder: Path, *, rate: float, seconds: float) -> dict[str, Any]:
@@ -42,7 +44,7 @@ def drained(kafka: ApacheKafka, folder: Path, *, workers: int, records: int) -> 
 
     Raises NotMeasured when they are done between two heartbeats, or not at all.
     """
-    with rig(kafka, folder / f"drained-{workers}", "netflow5", workers=0) as one:
+    with rig(kafka, folder / f"drained-{workers}", "netflow5", workers=0, partitions=SHARED) as one:
         _fill(one, records)
         for number in range(workers):
             one.worker(f"w{number}")
@@ -72,7 +74,7 @@ def killed(kafka: ApacheKafka, folder: Path, *, rate: float, seconds: float) -> 
     Frames bear one exporter's records each, and are counted by exporter.
     """
     kind = "pmacct_json"
-    with rig(kafka, folder / "killed", kind, workers=2) as one:
+    with rig(kafka, folder / "killed", kind, workers=2, partitions=SHARED) as one:
         process = subprocess.Popen(one.sender(kind, rate, seconds), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         begun = time.monotonic()
         one.until(lambda: time.monotonic() > begun + KILLED_AFTER_S, deadline_s=60.0, of="a moment")
