@@ -40,6 +40,10 @@ class NetworkDevice(Protocol):
         """The interface's own totals now. Raises Unreachable or Unreadable."""
         ...
 
+    def observe_and_count(self, slot: Slot) -> tuple[Held, Counters]:
+        """Both of one port, asked in one breath. Raises what both raise."""
+        ...
+
     def look(self) -> Sight:
         """VLANs, MACs and routes as the device shows them. Raises Unsupported where the dialect cannot ask."""
         ...

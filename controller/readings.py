@@ -48,6 +48,7 @@ class Readings:
     def __init__(self, network: Network, clock: Clock, rules: Corroboration, said: Said) -> None:
         self._network, self._clock, self._rules, self.said = network, clock, rules, said
         self._first: dict[Port, Counters] = {}
+        self._heard: dict[Port, Counters] = {}  # the newest that were asked for together with something else
         self._lock = threading.Lock()
 
     def take_first(self, who: Attachment) -> None:
@@ -71,6 +72,15 @@ class Readings:
         if self.needed(decision) and len(self.kept(decision.attachment)) < len(entries_of(decision.attachment)):
             self.take_first(decision.attachment)
 
+    def waits_for(self, decision: Decision, port: Port) -> bool:
+        """True when a second reading of this port will be needed, and a first one is there."""
+        return self.needed(decision) and port in self.kept(decision.attachment)
+
+    def hear(self, port: Port, reading: Counters) -> None:
+        """Keep a reading that was taken together with a look at the port."""
+        with self._lock:
+            self._heard[port] = reading
+
     def needed(self, decision: Decision) -> bool:
         """True when the evidence is of volume and the policy wants the port to confirm it."""
         return self._rules.counters and any(one.witness is Witness.FLOW for one in decision.evidence)
@@ -89,18 +99,31 @@ class Readings:
             return Reason(RULE, False, "the port's counters could not be read")
         shared = who.shared and who.guest is None
         begun, last = self._clock.monotonic(), first
+        second = self._since(first)
         while True:
-            wait = max(one.at_s for one in last.values()) + self._rules.counter_gap_s - self._clock.monotonic()
-            if wait > 0:
-                self._clock.pause(wait)
             try:
-                second = {port: self._network.device(port.device).counters(port.interface) for port in ports}
+                second = second or self._second(last)
             except DeviceError as error:
                 return Reason(RULE, False, f"the port's counters could not be read: {error}")
             answer = counted(_sum(first), _sum(second), self.said.rates(decision), self._rules, shared=shared)
             if answer.agrees or self._clock.monotonic() - begun >= self._rules.counter_wait_s:
                 return Reason(RULE, answer.agrees, answer.text)
-            last = second
+            last, second = second, {}
+
+    def _since(self, first: Mapping[Port, Counters]) -> Mapping[Port, Counters]:
+        """Readings of the same ports that were heard long enough after these; nothing where one is missing."""
+        with self._lock:
+            heard = {port: self._heard.pop(port) for port in first if port in self._heard}
+        gap_s = self._rules.counter_gap_s
+        late = len(heard) == len(first) and all(heard[port].at_s - one.at_s >= gap_s for port, one in first.items())
+        return heard if late else {}
+
+    def _second(self, last: Mapping[Port, Counters]) -> Mapping[Port, Counters]:
+        """Ask the same ports again, once they have had time to count. Raises DeviceError."""
+        wait = max(one.at_s for one in last.values()) + self._rules.counter_gap_s - self._clock.monotonic()
+        if wait > 0:
+            self._clock.pause(wait)
+        return {port: self._network.device(port.device).counters(port.interface) for port in last}
 
 
 def entries_of(who: Attachment) -> tuple[Port, ...]:

@@ -81,6 +81,12 @@ class Overheard:
         """As the device."""
         return self._device.counters(interface)
 
+    def observe_and_count(self, slot: Slot) -> tuple[Held, Counters]:
+        """As the device."""
+        held, counters = self._device.observe_and_count(slot)
+        self._note("observe", held.transcript)
+        return held, counters
+
     def look(self) -> Sight:
         """As the device."""
         return self._device.look()

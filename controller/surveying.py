@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from controller.clerk import Clerk, holding
 from controller.companions import lacking
 from controller.comparing import aim, missing
+from controller.domain.address import Port
 from controller.domain.decision import State
 from controller.domain.errors import ForeignState, Unsupported
 from controller.domain.estate import Estate
-from controller.domain.fence import Change, Effect, FenceKind, Slot, SlotKind, SlotState
+from controller.domain.fence import Change, Effect, FenceKind, Held, Slot, SlotKind, SlotState
 from controller.domain.record import Decision, LegRecord, LegState
 from controller.domain.rulebook import Fences
 from controller.ports import Network, NetworkDevice
@@ -18,6 +19,9 @@ from controller.scribing import Overheard, Scribe
 
 PLACED = frozenset({LegState.RECORDED, LegState.VERIFIED, LegState.UNKNOWN})
 """Legs of which a device may hold something."""
+
+
+PORTS = frozenset({SlotKind.PORT, SlotKind.GUEST})
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +87,7 @@ class Surveyor:
         """Look at a slot and aim it at all live fences, this decision's among them when it is to `keep`."""
         ledger = self._clerk.ledger
         device = self.device(decision, slot)
-        held = device.observe(slot)
+        held = self._observed(device, decision, slot)
         others = [one for one in holding(ledger.live()) if one.id != decision.id and is_placed(one, slot)]
         replaced = replaced_by([*others, *([decision] if keep else [])])
         standing = [effect for one in others if one.id not in replaced for effect in effects_of(one, slot)]
@@ -106,6 +110,16 @@ class Surveyor:
             alone=not others,
             edited=aimed.edited if left else (),
         )
+
+    def _observed(self, device: NetworkDevice, decision: Decision, slot: Slot) -> Held:
+        """Look at a slot; where a port's counters will have to agree, ask for them in the same breath."""
+        readings, port = self.tools(decision).readings, Port(slot.device, slot.name)
+        counts = decision.state is State.APPROVED and slot.kind in PORTS and readings.waits_for(decision, port)
+        if not counts:
+            return device.observe(slot)
+        held, counters = device.observe_and_count(slot)
+        readings.hear(port, counters)
+        return held
 
     def _timer_s(self, standing: Sequence[Decision]) -> int | None:
         """How long a device that ends entries by itself may keep those of a slot.

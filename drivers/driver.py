@@ -26,20 +26,8 @@ class NetworkDriver:
 
     def observe(self, slot: Slot) -> Held:
         """What the slot holds now, with the questions and answers that say so."""
-        place = self._place(slot.kind, slot.name)
-        names = self._dialect.questions_of(slot.kind)
-        if not names or not self._dialect.rows_of(slot.kind):
-            raise Unsupported(self.name, f"{self._dialect.platform} can set nothing in a {slot.kind}")
-        queries = self._queries(names, place)
-        texts = self._session.ask(queries)
-        reading = self._read(slot, place, dict(zip(names, texts, strict=True)))
-        return Held(
-            slot=slot,
-            state=state_of(self._dialect, slot.kind, reading.items),
-            foreign=reading.foreign,
-            vlans=reading.vlans,
-            transcript=tuple((query.text, text) for query, text in zip(queries, texts, strict=True)),
-        )
+        place, names = self._place(slot.kind, slot.name), self._names(slot)
+        return self._held(slot, place, self._ask(names, place))
 
     def plan(self, want: SlotState, have: Held) -> Change:
         """The lines to `want` and back, computed from what the device answered; nothing is sent."""
@@ -82,16 +70,15 @@ class NetworkDriver:
     def counters(self, interface: str) -> Counters:
         """The interface's own totals now, with the number of MACs learned on it where the platform tells."""
         place = self._place(SlotKind.PORT, interface)
-        if self._dialect.counters is None:
-            raise Unreadable(self.name, f"{self._dialect.platform} has no port counters")
-        names = self._dialect.counters.questions
-        texts = self._session.ask(self._queries(names, place))
-        at_s = time.monotonic()
-        try:
-            octets, packets, macs = totals(self._dialect, place.fields, dict(zip(names, texts, strict=True)))
-        except BadInput as error:
-            raise Unreadable(self.name, f"{interface}: {error}") from error
-        return Counters(interface, at_s, octets_in=octets, packets_in=packets, macs=macs)
+        return self._counters(interface, place, self._ask(self._counting(), place))
+
+    def observe_and_count(self, slot: Slot) -> tuple[Held, Counters]:
+        """Both of one port, in one exchange; a question that both ask is asked once."""
+        place, names = self._place(slot.kind, slot.name), self._names(slot)
+        answers = self._ask(tuple(dict.fromkeys((*names, *self._counting()))), place)
+        return self._held(slot, place, {name: answers[name] for name in names}), self._counters(
+            slot.name, place, answers
+        )
 
     def look(self) -> Sight:
         """What the device shows of the network around it."""
@@ -107,6 +94,41 @@ class NetworkDriver:
     def close(self) -> None:
         """End the session; the next call opens one."""
         self._session.close()
+
+    def _names(self, slot: Slot) -> tuple[str, ...]:
+        """The questions whose answers say what a slot holds."""
+        names = tuple(self._dialect.questions_of(slot.kind))
+        if not names or not self._dialect.rows_of(slot.kind):
+            raise Unsupported(self.name, f"{self._dialect.platform} can set nothing in a {slot.kind}")
+        return names
+
+    def _counting(self) -> tuple[str, ...]:
+        if self._dialect.counters is None:
+            raise Unreadable(self.name, f"{self._dialect.platform} has no port counters")
+        return tuple(self._dialect.counters.questions)
+
+    def _ask(self, names: Sequence[str], place: Place) -> Answers:
+        return dict(zip(names, self._session.ask(self._queries(names, place)), strict=True))
+
+    def _held(self, slot: Slot, place: Place, answers: Answers) -> Held:
+        reading = self._read(slot, place, answers)
+        asked = zip(self._queries(tuple(answers), place), answers.values(), strict=True)
+        return Held(
+            slot=slot,
+            state=state_of(self._dialect, slot.kind, reading.items),
+            foreign=reading.foreign,
+            vlans=reading.vlans,
+            transcript=tuple((query.text, text) for query, text in asked),
+        )
+
+    def _counters(self, interface: str, place: Place, answers: Answers) -> Counters:
+        """Of answers that have just been given."""
+        at_s = time.monotonic()
+        try:
+            octets, packets, macs = totals(self._dialect, place.fields, answers)
+        except BadInput as error:
+            raise Unreadable(self.name, f"{interface}: {error}") from error
+        return Counters(interface, at_s, octets_in=octets, packets_in=packets, macs=macs)
 
     def _place(self, kind: SlotKind, name: str) -> Place:
         if kind is SlotKind.FIREWALL:

@@ -117,6 +117,9 @@ class FakeDevice:
         bits, packets = self.rates
         return Counters(interface, at_s, octets_in=int(bits / 8 * at_s), packets_in=int(packets * at_s))
 
+    def observe_and_count(self, slot: Slot) -> tuple[Held, Counters]:
+        return self.observe(slot), self.counters(slot.name)
+
     def look(self) -> Sight:
         self._alive()
         if self.sight is None:

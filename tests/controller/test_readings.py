@@ -43,6 +43,28 @@ def test_two_readings_stand_at_least_the_gap_apart(devices: dict[str, FakeDevice
     assert devices["sw1"].journal == ["counters ge3", "counters ge3"]
 
 
+def test_a_reading_that_came_with_the_look_at_the_port_is_the_second(
+    devices: dict[str, FakeDevice], clock: FakeClock
+) -> None:
+    asked, (port,) = readings(devices, clock), entries_of(who("198.18.2.3"))
+    asked.begin(accused())
+    clock.pause(1.1 * Corroboration().counter_gap_s)
+    assert asked.waits_for(accused(), port)
+    asked.hear(port, devices["sw1"].counters(port.interface))
+    assert asked.confirm(accused()).allows
+    assert devices["sw1"].journal == ["counters ge3"] * 2
+
+
+def test_a_reading_too_soon_after_the_first_is_not_compared_with_it(
+    devices: dict[str, FakeDevice], clock: FakeClock
+) -> None:
+    asked, (port,) = readings(devices, clock), entries_of(who("198.18.2.3"))
+    asked.begin(accused())
+    asked.hear(port, devices["sw1"].counters(port.interface))
+    assert asked.confirm(accused()).allows
+    assert devices["sw1"].journal == ["counters ge3"] * 3
+
+
 def test_a_first_reading_that_is_old_is_taken_anew(devices: dict[str, FakeDevice], clock: FakeClock) -> None:
     asked = readings(devices, clock)
     asked.take_first(who("198.18.2.3"))

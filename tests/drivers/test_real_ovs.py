@@ -116,6 +116,15 @@ def test_what_the_bridge_shows_of_the_network_around_it(device: NetworkDriver, s
     shell.run("ovs-appctl fdb/flush br0")
 
 
+def test_a_port_is_seen_and_counted_in_one_exchange(device: NetworkDriver) -> None:
+    held, counters = device.observe_and_count(PORT)
+    again, alone = device.observe(PORT), device.counters(PORT.name)
+    assert (held.state, held.vlans, held.foreign) == (again.state, again.vlans, again.foreign)
+    assert [question for question, _ in held.transcript] == [question for question, _ in again.transcript]
+    assert (counters.packets_in, counters.octets_in) == (alone.packets_in, alone.octets_in)
+    assert device.plan(fold(held.state, [drop(V4)]), held).apply
+
+
 EFFECTS = {
     "block v4": (PORT, drop(V4)),
     "block v6": (PORT, drop(V6)),
