@@ -138,4 +138,5 @@ def _sum(readings: Mapping[Port, Counters]) -> Counters:
         at_s=sum(one.at_s for one in some) / len(some),
         octets_in=sum(one.octets_in for one in some),
         packets_in=sum(one.packets_in for one in some),
+        macs=max((one.macs for one in some if one.macs is not None), default=None),
     )

@@ -19,7 +19,7 @@ class Scoring:
     contain: float = 60.0
     isolate: float = 80.0
     buckets: int = 4096
-    burst_factor: float = 1.5  # how much louder than a second's worth a single tick has to be, to count by itself
+    burst_factor: float = 1.25  # how much louder than a second's worth a single tick has to be, to count by itself
     baseline_window_s: float = 10.0  # a baseline learns one value per window in which the host was heard
     baseline_memory: int = 400  # windows until an old value has faded to 1/e
     baseline_min_age_s: float = 14_400.0  # event time over which a host must have been heard before its ratio counts
