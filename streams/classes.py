@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import TAME
-from streams.decode.compiled import compiled
+from streams.decode.compiled import inlined
 from streams.rows import NCOL, Col
 
 LOGIN_PORTS = (21, 22, 23, 2222, 2323, 3389, 5900, 5901, 5902, 5903)
@@ -54,7 +54,7 @@ _DISCARDED = 1 << Col.DISCARDED_BYTES | 1 << Col.DISCARDED_PACKETS
 _EXPECTED = 1 << Col.EXPECTED_BYTES | 1 << Col.EXPECTED_PACKETS
 
 
-@compiled
+@inlined
 def _of_tcp(flags: int, port: int, octets: int, packets: int, ports: NDArray[np.uint8]) -> int:
     said = _TALK if flags & 0x04 == 0 else 0
     # Exporters that tell no TCP flags: a flow whose packets have no room for data has not got anywhere.
@@ -71,7 +71,7 @@ def _of_tcp(flags: int, port: int, octets: int, packets: int, ports: NDArray[np.
     return said
 
 
-@compiled
+@inlined
 def _of_udp(src: int, dst: int, small: bool, ports: NDArray[np.uint8]) -> int:
     said, kind = _TALK, ports[src]
     if kind & _REFLECTOR:
@@ -86,7 +86,7 @@ def _of_udp(src: int, dst: int, small: bool, ports: NDArray[np.uint8]) -> int:
     return said
 
 
-@compiled
+@inlined
 def _of_icmp(kind: int) -> int:
     """RFC 792: echo, its reply, unreachable, time exceeded."""
     if kind == 8:
@@ -96,7 +96,7 @@ def _of_icmp(kind: int) -> int:
     return _TURNED if kind in (3, 11) else _TALK
 
 
-@compiled
+@inlined
 def _of_icmp6(kind: int) -> int:
     """RFC 4443: the same."""
     if kind == 128:
@@ -106,7 +106,7 @@ def _of_icmp6(kind: int) -> int:
     return _TURNED if kind in (1, 3) else _TALK
 
 
-@compiled
+@inlined
 def of_protocol(
     protocol: int, flags: int, kind: int, src: int, dst: int, octets: int, packets: int, ports: NDArray[np.uint8]
 ) -> int:
@@ -120,7 +120,7 @@ def of_protocol(
     return _of_icmp6(kind) if protocol == 58 else _TALK
 
 
-@compiled
+@inlined
 def marks(odd: bool, small: bool, fragment: bool, malformed: bool, discarded: bool, expected: bool) -> int:
     """The columns in which a record counts for what else is told of it."""
     said = _ODD if odd and not fragment else 0

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from streams.decode.compiled import compiled
 from streams.rows import NCOL, VERSION, Body, Rows
 
-COMPRESS_FROM = 600_000
+COMPRESS_FROM = 900_000
 """Octets above which a body is compressed, so that it fits a message of Kafka. To squeeze all would take longer than
 to make them; where room counts, the broker's own compression does it."""
 
@@ -122,7 +122,7 @@ def _packed(table: Table, home: NDArray[np.int64], partitions: int, base: NDArra
         used = _used(counts, mine)
         for column in range(NCOL):
             if used[column]:
-                at = _put(counts[:, column], mine, 0, octets, at, into[_COUNTS + column])
+                at = _write(counts[:, column], mine, 0, int(used[column]), octets, at, into[_COUNTS + column])
         at = _put(place[table.peer_row], met, 0, octets, at, into[_AFTER])
         at = _put(table.peer_bytes, met, 0, octets, at, into[_AFTER + 1])
         at = _put(place[table.bit_row], marked, 0, octets, at, into[_AFTER + 2])
@@ -182,7 +182,7 @@ def _places(order: NDArray[np.int64], ends: NDArray[np.int64]) -> NDArray[np.int
 
 @compiled
 def _used(counts: NDArray[np.int64], mine: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Columns that are not all zeros in these rows."""
+    """All values of each column in these rows, laid over each other: it has as many bits as the largest."""
     used = np.zeros(NCOL, np.int64)
     for row in mine:
         for column in range(NCOL):
@@ -203,16 +203,32 @@ def _put(
     highest = np.int64(0)
     for one in chosen:
         highest = max(highest, np.int64(values[one]) - less)
-    if highest == 0:
-        return at
+    return _write(values, chosen, less, highest, octets, at, piece) if highest > 0 else at
+
+
+@compiled
+def _write(
+    values: NDArray[np.signedinteger[Any]],
+    chosen: NDArray[np.int64],
+    less: int,
+    highest: int,
+    octets: NDArray[np.uint8],
+    at: int,
+    piece: NDArray[np.int64],
+) -> int:
+    """Write values in as few octets as hold `highest`."""
     size = 1 if highest < 1 << 8 else 2 if highest < 1 << 16 else 4 if highest < 1 << 32 else 8
     piece[0], piece[1], piece[2] = at, at + size * len(chosen), size
     for one in chosen:
         value = np.int64(values[one]) - less
-        for _ in range(size):
-            octets[at] = value & 0xFF
-            value >>= 8
-            at += 1
+        octets[at] = value & 0xFF
+        if size > 1:
+            octets[at + 1] = value >> 8 & 0xFF
+        if size > 2:
+            octets[at + 2], octets[at + 3] = value >> 16 & 0xFF, value >> 24 & 0xFF
+        for place in range(4, size):
+            octets[at + place] = value >> 8 * place & 0xFF
+        at += size
     return at
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.classes import SMALL, marks, of_protocol
-from streams.decode.compiled import compiled
+from streams.decode.compiled import compiled, inlined
 from streams.decode.interning import place_of
 from streams.keys import hash_words
 from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col
@@ -138,18 +138,18 @@ def placed(told: Told, known: Known, tick_ns: int, lowest_tick: int) -> Placed:
     return Placed(sender, receiver, echo, idents[:rows].copy())
 
 
-@compiled
+@inlined
 def _add(counts: NDArray[np.int64], row: int, column: int, amount: int) -> None:
     counts[row, column] = min(counts[row, column] + amount, _MOST)
 
 
-@compiled
+@inlined
 def _times(count: int, rate: int) -> int:
     """Sampling multiplied out; whole, and at most MAX_COUNT."""
     return int(min(float(count) * rate, float(_MOST)))
 
 
-@compiled
+@inlined
 def _add_all(
     counts: NDArray[np.int64], row: int, said: int, amounts: NDArray[np.int64], kinds: NDArray[np.int64]
 ) -> None:
@@ -197,7 +197,7 @@ def _contacts(senders: int, lasting: int, rows: int) -> Contacts:
     )
 
 
-@compiled
+@inlined
 def _mark(
     made: NDArray[np.int64],
     sketches: NDArray[np.uint8],
@@ -239,7 +239,7 @@ def _loudest(
     return top, held
 
 
-@compiled
+@inlined
 def _charge(facts: NDArray[np.int64], row: int, charges: NDArray[np.int64], charge: int) -> None:
     facts[row, 0] |= charges[charge, 1]
     facts[row, 1] = max(facts[row, 1], charges[charge, 2])

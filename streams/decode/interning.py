@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.compiled import compiled
+from streams.decode.compiled import compiled, inlined
 
 
 def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
@@ -51,14 +51,14 @@ def _room(count: int) -> int:
     return 1 << max(4, (2 * count).bit_length())
 
 
-@compiled
+@inlined
 def slot_of(high: np.uint64, low: np.uint64) -> np.uint64:
     """Where to look for a pair first, before the mask; the mixing constants are splitmix64's."""
     mixed = (high ^ (low * np.uint64(0x9E3779B97F4A7C15))) * np.uint64(0xBF58476D1CE4E5B9)
     return mixed ^ (mixed >> np.uint64(31))
 
 
-@compiled
+@inlined
 def place_of(high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], count: int) -> int:
     """The number of a pair in a table of `count`: `count` itself, which it then has, where it is new.
 
