@@ -203,7 +203,7 @@ def _put(
     highest = np.int64(0)
     for one in chosen:
         highest = max(highest, np.int64(values[one]) - less)
-    return _write(values, chosen, less, highest, octets, at, piece) if highest > 0 else at
+    return _write(values, chosen, less, int(highest), octets, at, piece) if highest > 0 else at
 
 
 @compiled
