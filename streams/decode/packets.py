@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.compiled import compiled
+from streams.decode.compiled import compiled, inlined
 
 
 class Field(IntEnum):
@@ -47,7 +47,7 @@ _SRC_HIGH, _SRC_LOW, _DST_HIGH, _DST_LOW, _SRC_MAC, _DST_MAC = range(6)
 _TAGS = 8  # more tags or labels than that nobody stacks
 
 
-@compiled
+@inlined
 def number(data: NDArray[np.uint8], at: int, octets: int) -> int:
     """A big-endian number."""
     value = 0
