@@ -276,8 +276,11 @@ class Listener:
             channel.mark(mark, self._out)
 
     def _wakes_ns(self, now: int) -> int:
-        """When something is due, though nothing may come in."""
-        due = ((now - GUARD_NS) // self._tick + 1) * self._tick + GUARD_NS
+        """When something is due, though nothing may come in: at once where a tick has ended that is not marked."""
+        ended = (now - GUARD_NS) // self._tick * self._tick
+        if any(channel.marked_ns < ended for channel in self.channels):
+            return now
+        due = ended + self._tick + GUARD_NS
         waiting = [channel.since_ns + channel.frame_ns for channel in self.channels if channel.since_ns]
         return min([due, *waiting])
 

@@ -1,6 +1,7 @@
 """Real sockets, a clock that is turned by hand, and an outlet that keeps what it is given: every datagram counted."""
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, ip_address
@@ -172,6 +173,26 @@ def test_a_mark_stands_behind_all_that_was_said_before_it_and_never_goes_back(ma
     assert times == sorted(set(times))
     assert all(at % TICK == 0 and at <= one.clock[0] for at in times)
     assert one.clock[0] - times[-1] < TICK + TICK // 4
+
+
+def test_a_mark_waits_for_no_datagram(made: Callable[..., House]) -> None:
+    """A network at rest says nothing: that a tick has ended is told all the same, before the next one has."""
+    one = made()
+    began = time.monotonic_ns()
+    one.listener = Listener(
+        [one.channel],
+        one.out,
+        tick_ns=TICK,
+        wall_ns=lambda: one.clock[0] + time.monotonic_ns() - began,
+        nap=lambda _: None,
+    )
+    in_time = 0
+    for _ in range(12):
+        before = len(one.out.marks)
+        one.listener.turn()
+        told = one.out.marks[before:]
+        in_time += sum(mark + TICK > one.clock[0] + time.monotonic_ns() - began for _, mark in told)
+    assert in_time
 
 
 def test_a_mark_waits_for_a_loud_sender_but_not_longer_than_the_lateness(made: Callable[..., House]) -> None:
