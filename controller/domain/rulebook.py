@@ -202,7 +202,7 @@ class Corroboration:
     kinds_without_trusted_flow: int = 2  # kinds of witnesses where no trusted exporter is among them
     counters: bool = True  # ask the port's own counters
     counter_factor: float = 4.0  # the port's rate and the verdict's may differ by so much
-    counter_gap_s: float = 0.1
+    counter_gap_s: float = 0.075
     counter_wait_s: float = 3.0  # devices that refresh their counters slowly are asked again for so long
 
 

@@ -21,7 +21,7 @@ from controller.domain.estate import (
     SourceFormat,
 )
 from controller.domain.listening import Listener
-from controller.domain.rulebook import Detectors, Flood, Limits, Rulebook
+from controller.domain.rulebook import Detectors, Flood, Limits, Rulebook, Scoring
 from deploy.lab.net.plan import (
     FIREWALL_OUTSIDE,
     FIREWALL_OUTSIDE6,
@@ -37,7 +37,8 @@ from deploy.tomlwriting import toml_text
 
 FLOW_TOPIC, PMACCT_TOPIC, LOG_TOPIC = "cordon.flows", "cordon.flows.pmacct", "cordon.syslog"
 PMACCT_LATE_MS = 2_500  # sfacctd hands on what it has once a second
-FRAME_MS = 250  # a tick: nothing is judged earlier, and five devices at rest fill no frame before
+TICK_MS = 125  # so few hosts are judged as often without much ado
+FRAME_MS = TICK_MS  # nothing is judged earlier, and five devices at rest fill no frame before
 PROBES = ("7-63",)  # UDP, as deploy.lab.net.witnesses sends them
 FLOOD_PPS = 2_000.0
 """A flood on this small network: the threshold that its policy gives, and a peer in a race is given."""
@@ -156,12 +157,13 @@ def _routers(plan: Network) -> Iterable[Host]:
 
 
 def policy_text(*, mode: str, kill_file: Path) -> str:
-    """Cordon's own figures, but for what counts as a flood on links as small as these."""
+    """Cordon's own figures, but for what counts as a flood on links as small as these, and how often that is judged."""
     return toml_text(
         Rulebook(
             version=1,
             mode=mode,
             limits=Limits(kill_file=str(kill_file)),
+            scoring=Scoring(tick_ms=TICK_MS),
             detectors=Detectors(flood=Flood(packets_per_s=FLOOD_PPS)),
         )
     )
