@@ -3,10 +3,15 @@
 A bucket holds its subjects whole: baseline, standing, views, and every contribution that is still in a window. Sums are
 not kept: they follow from the contributions. Everything stands in the order of keys and names, so that equal scorers
 give equal bytes however their subjects came in.
+
+All buckets of one checkpoint are made as four tables sorted by bucket, of which each gets its stretch of rows; those
+that were made together are read together.
 """
 
 import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import msgspec
@@ -14,40 +19,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.errors import BadInput
-from streams.baseline import Baselines, Shape
+from streams import blocks
+from streams.baseline import QUANTITIES, Baselines, Shape
 from streams.habits import HABITS, Habits
-from streams.keys import key_array
-from streams.lots import Counts, Lot, no_lot, together
+from streams.keys import WIDTH
+from streams.lots import Counts, Lot, narrow, no_lot, together
 from streams.rows import NCOL
 from streams.sensors import Sensors
 from streams.standing import Standing
 from streams.subjects import Subjects
-from streams.windows import Ints, Views
+from streams.windows import LEARNED, Ints, Views
 
-VERSION = 3
-Column = tuple[str, bytes]
+VERSION = 4
 
-_SUBJECT = ("last_tick", "tainted")
-_VIEW = ("vantage", "flags", "interface", "mac", "second", "learned", "sketch")
-_SHAPES = {
-    "mean": (3,),
-    "variance": (3,),
-    "learned": (3,),
-    "sketch": (2, 64),
-    "habit": (len(HABITS),),
-}
+Table = dict[str, NDArray[Any]]
+_PLAIN = ("last_tick", "tainted")
+_VIEW = ("vantage", "flags", "interface", "mac", "second", "learned")
+_ACROSS = {"mean": QUANTITIES, "variance": QUANTITIES, "habit": len(HABITS), "learned": len(LEARNED)}
+_KEY, _PEER, _SKETCH = WIDTH // 8, 2, 16
 
 
 class Bucket(msgspec.Struct, array_like=True):
-    """One bucket."""
+    """One bucket: its rows of four tables, of which each names rows of the one before by their place in the bucket."""
 
     version: int
-    keys: list[bytes]
+    layout: msgspec.Raw  # the columns of the tables; equal for all that were made together
+    lengths: tuple[int, int, int, int]  # subjects, views, contributions, peers
+    rows: tuple[bytes, bytes, bytes, bytes]
     names: list[str]  # exporters
-    subjects: dict[str, Column]
-    standings: dict[int, Standing]  # by place in `keys`
-    views: dict[str, Column]
-    lots: dict[str, Column]
+    standings: dict[int, Standing]  # by place among the subjects
 
 
 class Meta(msgspec.Struct):
@@ -66,6 +66,7 @@ class Meta(msgspec.Struct):
 
 _ENCODER = msgspec.msgpack.Encoder()
 _BUCKET, _META = msgspec.msgpack.Decoder(Bucket), msgspec.msgpack.Decoder(Meta)
+_LAYOUT = msgspec.msgpack.Decoder(tuple[tuple[blocks.Column, ...], ...])
 
 
 def meta(value: Meta) -> bytes:
@@ -96,101 +97,112 @@ def buckets(
     if not wanted:
         return []
     chosen = np.array(sorted(wanted), np.int64)
+    slots, cuts = _sorted_subjects(chosen, subjects)
+    place = np.full(subjects.size + 1, -1, np.int64)
+    place[slots] = np.arange(len(slots))
+    view, seen = _views(place, cuts, views, sensors)
+    lots, peers = _contributions(view, seen.cuts, views)
+    names = _names(seen, sensors)
+    tables = [blocks.packed(_subjects(slots, subjects)), *(blocks.packed(one.table) for one in (seen, lots, peers))]
+    ends = [cuts.tolist(), *(one.cuts.tolist() for one in (seen, lots, peers))]
+    layout = msgspec.Raw(_ENCODER.encode([one.columns for one in tables]))
+    held = _held(place, cuts, standings)
+    made = []
+    for number, bucket in enumerate(chosen.tolist()):
+        stretches = [(end[number], end[number + 1]) for end in ends]
+        rows = tuple(one.part(*stretch) for one, stretch in zip(tables, stretches, strict=True))
+        lengths = tuple(high - low for low, high in stretches)
+        state = (VERSION, layout, lengths, rows, names[number], held.get(number, {}))
+        made.append((bucket, _ENCODER.encode(state)))
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Stretches:
+    """A table sorted by bucket; bucket number n has the rows from `cuts[n]` up to `cuts[n + 1]`."""
+
+    table: Table
+    cuts: Ints
+
+
+def _stretches(owner: Ints, owners: Ints, **table: NDArray[Any]) -> _Stretches:
+    """Rows sorted by `owner`, a row of the table cut at `owners`; "of" names it by its place in the bucket."""
+    cuts = np.searchsorted(owner, owners)
+    return _Stretches({"of": owner - np.repeat(owners[:-1], np.diff(cuts)), **table}, cuts)
+
+
+def _sorted_subjects(chosen: Ints, subjects: Subjects) -> tuple[Ints, Ints]:
     held = subjects.held()
     slots = held[np.isin(subjects.bucket[held], chosen)]
-    slots = slots[np.lexsort((subjects.keys(slots), subjects.bucket[slots]))]
-    bounds = (
-        np.searchsorted(subjects.bucket[slots], [chosen, chosen + 1]) if len(slots) else np.zeros((2, len(chosen)), int)
+    slots = slots[np.lexsort((*blocks.words(subjects.keys(slots)).T[::-1], subjects.bucket[slots]))]
+    return slots, np.append(np.searchsorted(subjects.bucket[slots], chosen), len(slots))
+
+
+def _subjects(slots: Ints, subjects: Subjects) -> Table:
+    return (
+        {"key": blocks.words(subjects.keys(slots))}
+        | {name: getattr(subjects, name)[slots] for name in _PLAIN}
+        | {name: getattr(subjects.baselines, name)[slots] for name in Baselines.COLUMNS}
+        | {name: getattr(subjects.habits, name)[slots] for name in Habits.COLUMNS}
     )
-    gathered = _Gathered(slots, subjects, views, sensors)
-    return [
-        (bucket, gathered.bucket(int(low), int(high), standings))
-        for bucket, low, high in zip(chosen.tolist(), bounds[0], bounds[1], strict=True)
-    ]
 
 
-class _Gathered:
-    """Everything of the wanted subjects, sorted once, so that a bucket is a slice."""
-
-    def __init__(self, slots: Ints, subjects: Subjects, views: Views, sensors: Sensors) -> None:
-        self._slots, self._subjects, self._views, self._sensors = slots, subjects, views, sensors
-        place = np.full(subjects.size + 1, -1, np.int64)
-        place[slots] = np.arange(len(slots))
-        held = views.held()
-        of = place[views.slot[held]]
-        held, of = held[of >= 0], of[of >= 0]
-        ranks = sensors.ranks()
-        order = np.lexsort((views.vantage[held], ranks[views.exporter[held]] if len(held) else held, of))
-        self._view, self._of = held[order], of[order]
-        lot = whole(views)
-        back = np.full(len(views.slot), -1, np.int64)
-        back[self._view] = np.arange(len(self._view))
-        at = back[lot.view]
-        mine = np.flatnonzero(at >= 0)
-        mine = mine[np.lexsort((lot.end[mine], lot.start[mine], at[mine]))]
-        self._lot, self._at = lot, at
-        self._mine, self._mine_at = mine, at[mine]
-        self._peer_place = np.full(len(lot.view), -1, np.int64)
-
-    def bucket(self, low: int, high: int, standings: Mapping[int, Standing]) -> bytes:
-        """One bucket: subjects `low` to `high`."""
-        slots, subjects = self._slots[low:high], self._subjects
-        first, last = np.searchsorted(self._of, [low, high])
-        views, of = self._view[first:last], self._of[first:last] - low
-        numbers = self._views.exporter[views]
-        names = sorted({self._sensors.name(number) for number in numbers.tolist()})
-        places = {name: index for index, name in enumerate(names)}
-        exporter = np.array([places[self._sensors.name(number)] for number in numbers.tolist()], np.int64)
-        state = Bucket(
-            VERSION,
-            subjects.keys(slots).tolist(),
-            names,
-            {name: _packed(getattr(subjects, name)[slots]) for name in _SUBJECT}
-            | {name: _packed(getattr(subjects.baselines, name)[slots]) for name in Baselines.COLUMNS}
-            | {name: _packed(getattr(subjects.habits, name)[slots]) for name in Habits.COLUMNS},
-            {index: standings[slot] for index, slot in enumerate(slots.tolist()) if slot in standings},
-            {"of": _packed(of), "exporter": _packed(exporter)}
-            | {name: _packed(getattr(self._views, name)[views]) for name in _VIEW},
-            self._lots(int(first), int(last)),
-        )
-        return zlib.compress(_ENCODER.encode(state), 1)
-
-    def _lots(self, first: int, last: int) -> dict[str, Column]:
-        low, high = np.searchsorted(self._mine_at, [first, last])
-        rows, lot = self._mine[low:high], self._lot
-        self._peer_place[rows] = np.arange(len(rows))
-        peers = _peers_of(lot, rows, self._peer_place)
-        self._peer_place[rows] = -1
-        peer_of, peer, octets = peers
-        return {
-            "view": _packed(self._at[rows] - first),
-            "start": _packed(lot.start[rows]),
-            "end": _packed(lot.end[rows]),
-            "first_ns": _packed(lot.first_ns[rows]),
-            "learns": _packed(lot.learns[rows].astype(np.int64)),
-            **{
-                f"c{number}": _packed(column)
-                for number, column in lot.amounts.pick(rows).columns.items()
-                if column.any()
-            },
-            "peer_of": _packed(peer_of),
-            "peer": _packed(peer),
-            "peer_bytes": _packed(octets),
-        }
+def _views(place: Ints, owners: Ints, views: Views, sensors: Sensors) -> tuple[Ints, _Stretches]:
+    """The views of the wanted subjects in their order, and the table of them; exporters by alphabetical order."""
+    held = views.held()
+    of = place[views.slot[held]]
+    held, of = held[of >= 0], of[of >= 0]
+    rank = sensors.ranks()[views.exporter[held]] if len(held) else held
+    order = np.lexsort((views.vantage[held], rank, of))
+    view = held[order]
+    sketch = blocks.words(views.sketch[view].reshape(len(view), 8 * _SKETCH))
+    columns = {name: getattr(views, name)[view] for name in _VIEW}
+    return view, _stretches(of[order], owners, exporter=rank[order], sketch=sketch, **columns)
 
 
-def _peers_of(lot: Lot, rows: Ints, place: Ints) -> tuple[Ints, NDArray[np.bytes_], Ints]:
-    """Peers of these contributions, in their order. `lot.peer_of` is sorted."""
-    low = np.searchsorted(lot.peer_of, rows, side="left")
-    high = np.searchsorted(lot.peer_of, rows, side="right")
-    counts = high - low
-    chosen = (
-        np.repeat(low - np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64), counts)
-        + np.arange(int(counts.sum()))
-        if len(rows)
-        else np.zeros(0, np.int64)
-    )
-    return place[lot.peer_of[chosen]], lot.peer[chosen], lot.peer_bytes[chosen]
+def _names(seen: _Stretches, sensors: Sensors) -> list[list[str]]:
+    """Names of the exporters of each bucket; the column of them is made to be places in these lists."""
+    ranks = sensors.ranks()
+    ordered = [sensors.name(number) for number in np.argsort(ranks).tolist()] if len(seen.table["exporter"]) else []
+    wide = max(len(ranks), 1)
+    buckets = len(seen.cuts) - 1
+    bucket = np.repeat(np.arange(buckets), np.diff(seen.cuts))
+    pairs, place = np.unique(bucket * wide + seen.table["exporter"], return_inverse=True)
+    starts = np.searchsorted(pairs, np.arange(buckets + 1) * wide)
+    seen.table["exporter"] = place - starts[bucket]
+    spoken = [ordered[rank] for rank in (pairs % wide).tolist()]
+    return [spoken[low:high] for low, high in pairwise(starts.tolist())]
+
+
+def _held(place: Ints, cuts: Ints, standings: Mapping[int, Standing]) -> dict[int, dict[int, Standing]]:
+    """By number of the bucket: standings by place in it."""
+    found: dict[int, dict[int, Standing]] = {}
+    for at, slot in sorted((int(place[slot]), slot) for slot in standings):
+        if at >= 0:
+            number = int(np.searchsorted(cuts, at, side="right")) - 1
+            found.setdefault(number, {})[at - int(cuts[number])] = standings[slot]
+    return found
+
+
+def _contributions(view: Ints, owners: Ints, views: Views) -> tuple[_Stretches, _Stretches]:
+    """What these views still have in a window, and the peers of it."""
+    lot = whole(views)
+    back = np.full(len(views.slot), -1, np.int64)
+    back[view] = np.arange(len(view))
+    at = back[lot.view]
+    mine = np.flatnonzero(at >= 0)
+    mine = mine[np.lexsort((lot.end[mine], lot.start[mine], at[mine]))]
+    amounts = {f"c{number}": column for number, column in lot.amounts.pick(mine).columns.items() if column.any()}
+    lots = _stretches(
+        at[mine], owners, start=lot.start[mine], end=lot.end[mine], first_ns=lot.first_ns[mine],
+        learns=lot.learns[mine], **amounts,
+    )  # fmt: skip
+    told = np.bincount(lot.peer_of, minlength=len(lot))
+    first, told = (np.cumsum(told) - told)[mine], told[mine]
+    owner = np.repeat(np.arange(len(mine)), told)
+    chosen = np.repeat(first - np.cumsum(told) + told, told) + np.arange(len(owner))
+    peer = blocks.words(np.ascontiguousarray(lot.peer[chosen], "S16"))
+    return lots, _stretches(owner, lots.cuts, peer=peer, peer_bytes=lot.peer_bytes[chosen])
 
 
 def whole(views: Views) -> Lot:
@@ -205,32 +217,13 @@ def whole(views: Views) -> Lot:
     return lot
 
 
-def _packed(column: NDArray[Any]) -> Column:
-    if column.dtype.kind in "iu":
-        low, high = (int(column.min()), int(column.max())) if column.size else (0, 0)
-        kinds = ("u1", "<u2", "<u4") if low >= 0 else ()
-        kind = next((one for one in kinds if high <= np.iinfo(one).max), "<i8")
-        if column.dtype.itemsize > np.dtype(kind).itemsize:
-            column = column.astype(kind)
-    return column.dtype.str, column.tobytes()
-
-
-def _unpacked(name: str, column: Column) -> NDArray[Any]:
-    kind, raw = column
-    if np.dtype(kind).kind not in "iufS":
-        raise ValueError(f"{name} holds neither numbers nor addresses")
-    array = np.frombuffer(raw, kind)
-    array = array.astype(np.int64) if array.dtype.kind in "iu" else array
-    return array.reshape(-1, *_SHAPES[name]) if name in _SHAPES else array
-
-
 def read_buckets(raw: Mapping[int, bytes]) -> list[Bucket]:
     """Read the states of buckets. Raises BadInput."""
     states = []
     for bucket, one in sorted(raw.items()):
         try:
-            state = _BUCKET.decode(zlib.decompress(one))
-        except (msgspec.MsgspecError, zlib.error) as error:
+            state = _BUCKET.decode(one)
+        except msgspec.MsgspecError as error:
             raise BadInput(f"state of bucket {bucket}: {error}") from None
         if state.version != VERSION:
             raise BadInput(f"state of bucket {bucket}: version {state.version} where {VERSION} is spoken")
@@ -242,46 +235,63 @@ def restore(
     states: Sequence[Bucket], subjects: Subjects, views: Views, sensors: Sensors, standings: dict[int, Standing]
 ) -> None:
     """Put buckets into empty tables. Raises BadInput."""
-    recent: dict[int, list[Lot]] = {}
+    alike: dict[bytes, list[Bucket]] = {}
     for state in states:
-        try:
-            _restore(state, subjects, views, sensors, standings, recent)
-        except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise BadInput(f"state of a bucket: {error}") from None
+        alike.setdefault(bytes(state.layout), []).append(state)
+    recent: dict[int, list[Lot]] = {}
+    try:
+        for layout, group in alike.items():
+            _restore(_LAYOUT.decode(layout), group, subjects, views, sensors, standings, recent)
+    except (ValueError, KeyError, IndexError, TypeError, msgspec.MsgspecError) as error:
+        raise BadInput(f"state of buckets: {error}") from None
     for _, lots in sorted(recent.items()):
         views.put_recent(together(lots))
 
 
 def _restore(
-    state: Bucket,
+    layout: Sequence[Sequence[blocks.Column]],
+    states: Sequence[Bucket],
     subjects: Subjects,
     views: Views,
     sensors: Sensors,
     standings: dict[int, Standing],
     recent: dict[int, list[Lot]],
 ) -> None:
-    slots = subjects.slots(key_array(state.keys))
-    if not len(slots):
-        return
-    for name in _SUBJECT:
-        getattr(subjects, name)[slots] = _unpacked(name, state.subjects[name])
-    for name in Baselines.COLUMNS:
-        getattr(subjects.baselines, name)[slots] = _unpacked(name, state.subjects[name])
-    for name in Habits.COLUMNS:
-        getattr(subjects.habits, name)[slots] = _unpacked(name, state.subjects[name])
-    standings |= {int(slots[place]): standing for place, standing in state.standings.items()}
-    columns = {name: _unpacked(name, column) for name, column in state.views.items()}
-    numbers = np.array([sensors.number(name) for name in state.names], np.int64)
-    if not len(columns["of"]):
-        return
-    found = views.find(slots[columns["of"]], numbers[columns["exporter"]], columns["vantage"])
-    for name in _VIEW:
-        getattr(views, name)[found] = columns[name]
-    parts = {name: _unpacked(name, column) for name, column in state.lots.items()}
+    """Put buckets that were made together into the tables."""
+    lengths = np.array([state.lengths for state in states], np.int64)
+    whose, seen, lots, peers = (
+        blocks.unpacked(columns, int(lengths[:, table].sum()), b"".join(state.rows[table] for state in states))
+        for table, columns in zip(range(4), layout, strict=True)
+    )
+    keys = blocks.octets(blocks.joined(whose, "key", _KEY)).view(f"S{WIDTH}")[:, 0]
+    slots = subjects.slots(keys)
+    for owner, names in (
+        (subjects, _PLAIN),
+        (subjects.baselines, Baselines.COLUMNS),
+        (subjects.habits, Habits.COLUMNS),
+    ):
+        _put(owner, names, slots, whose)
+    first = np.cumsum(lengths[:, 0]) - lengths[:, 0]
+    for start, state in zip(first.tolist(), states, strict=True):
+        standings |= {int(slots[start + place]): standing for place, standing in state.standings.items()}
+    numbers = np.array([sensors.number(name) for state in states for name in state.names], np.int64)
+    spoken = np.array([len(state.names) for state in states], np.int64)
+    exporters = numbers[_absolute(seen["exporter"], lengths[:, 1], spoken)]
+    found = views.find(slots[_absolute(seen["of"], lengths[:, 1], lengths[:, 0])], exporters, seen["vantage"])
+    _put(views, _VIEW, found, seen)
+    sketch = blocks.octets(blocks.joined(seen, "sketch", _SKETCH))
+    views.sketch[found] = sketch.reshape(-1, *views.sketch.shape[1:])
     lot = Lot(
-        parts["start"], parts["end"], found[parts["view"]].astype(np.int32), _counts(parts), parts["first_ns"],
-        parts["peer_of"], parts["peer"], parts["peer_bytes"], parts["learns"] > 0,
-    )  # fmt: skip
+        lots["start"],
+        lots["end"],
+        found[_absolute(lots["of"], lengths[:, 2], lengths[:, 1])].astype(np.int32),
+        _counts(lots),
+        lots["first_ns"],
+        narrow(_absolute(peers["of"], lengths[:, 3], lengths[:, 2])),
+        blocks.octets(blocks.joined(peers, "peer", _PEER)).view("S16")[:, 0],
+        narrow(peers["peer_bytes"]),
+        lots["learns"] > 0,
+    )
     lasting = np.flatnonzero(lot.end > 0)
     if len(lasting):
         views.put_lasting(lot.part(lasting))
@@ -289,9 +299,23 @@ def _restore(
         recent.setdefault(start, []).append(lot.part(np.flatnonzero((lot.end == 0) & (lot.start == start))))
 
 
-def _counts(parts: Mapping[str, NDArray[Any]]) -> Counts:
-    """The columns of counts among those of a bucket's contributions."""
-    columns = {int(name[1:]): column for name, column in parts.items() if name[0] == "c"}
-    if any(number not in range(NCOL) or len(column) != len(parts["view"]) for number, column in columns.items()):
-        raise ValueError("counts that belong to no contribution")
-    return Counts(len(parts["view"]), columns)
+def _put(owner: object, names: Sequence[str], places: Ints, table: Table) -> None:
+    for name in names:
+        column = blocks.joined(table, name, _ACROSS[name]) if name in _ACROSS else table[name]
+        getattr(owner, name)[places] = column
+
+
+def _absolute(places: Ints, lengths: Ints, owners: Ints) -> Ints:
+    """Places in buckets as places among all that are read together; `lengths` rows of each name some of `owners`."""
+    if ((places < 0) | (places >= np.repeat(owners, lengths))).any():
+        raise ValueError("a row that belongs to none")
+    found: Ints = places + np.repeat(np.cumsum(owners) - owners, lengths)
+    return found
+
+
+def _counts(table: Table) -> Counts:
+    """The columns of counts among those of contributions."""
+    columns = {int(name[1:]): narrow(column) for name, column in table.items() if name[0] == "c"}
+    if any(number not in range(NCOL) for number in columns):
+        raise ValueError("counts of nothing")
+    return Counts(len(table["of"]), columns)

@@ -301,7 +301,7 @@ class Scorer:
         self._subjects.forget(gone)
 
     def changed(self) -> list[tuple[int, bytes]]:
-        """(bucket, state) of every bucket that changed since the last call; self-describing and compressed."""
+        """(bucket, state) of every bucket that changed since the last call; self-describing."""
         dirty, self._dirty = sorted(self._dirty | self._speaker.touched()), set()
         self._views.advance(self._next)
         return saved.buckets(dirty, self._subjects, self._views, self._sensors, self._speaker.standings)
