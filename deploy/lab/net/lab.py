@@ -48,6 +48,7 @@ class Wishes:
     syslog_port: int = 5514
     mode: str = "enforce"
     collectors: Collectors = Collectors.OWN
+    learned_s: float = 0.0  # how old a host's normal has to be to count; 0: as old as the policy says elsewhere
 
 
 def missing() -> tuple[str, ...]:
@@ -200,7 +201,9 @@ class Lab:
     def _describe(self) -> None:
         description = Description(self.key, self.wishes.collectors, self.wishes.sflow_ports[0], self.wishes.syslog_port)
         self.site.write_text(site(self.plan, description))
-        self.policy.write_text(policy_text(mode=self.wishes.mode, kill_file=self.folder / "stop"))
+        self.policy.write_text(
+            policy_text(mode=self.wishes.mode, kill_file=self.folder / "stop", learned_s=self.wishes.learned_s)
+        )
         self.known_hosts.write_text(known_hosts(made.host_key for made in self.devices.values()))
         told = {"run": self.run, "holder": os.getpid(), "containers": self.wishes.containers}
         (self.folder / "lab.json").write_text(json.dumps(told))

@@ -21,7 +21,7 @@ from controller.domain.estate import (
     SourceFormat,
 )
 from controller.domain.listening import Listener
-from controller.domain.rulebook import Detectors, Flood, Limits, Rulebook, Scoring
+from controller.domain.rulebook import Detectors, Flood, FloodRatio, Limits, Rulebook, Scoring
 from deploy.lab.net.plan import (
     FIREWALL_OUTSIDE,
     FIREWALL_OUTSIDE6,
@@ -42,6 +42,9 @@ FRAME_MS = TICK_MS  # nothing is judged earlier, and five devices at rest fill n
 PROBES = ("7-63",)  # UDP, as deploy.lab.net.witnesses sends them
 FLOOD_PPS = 2_000.0
 """A flood on this small network: the threshold that its policy gives, and a peer in a race is given."""
+
+FLOOR_PPS = FLOOD_PPS * FloodRatio().floor_packets_per_s / Flood().packets_per_s
+"""What a host has to send before its ratio to its own normal counts: as small beside a flood as elsewhere."""
 
 
 class Collectors(StrEnum):
@@ -156,15 +159,17 @@ def _routers(plan: Network) -> Iterable[Host]:
     yield Host("fw1", (*inside, FIREWALL_OUTSIDE, FIREWALL_OUTSIDE6), "provider", HostRole.FIREWALL, segment="core")
 
 
-def policy_text(*, mode: str, kill_file: Path) -> str:
+def policy_text(*, mode: str, kill_file: Path, learned_s: float = 0.0) -> str:
     """Cordon's own figures, but for what counts as a flood on links as small as these, and how often that is judged."""
     return toml_text(
         Rulebook(
             version=1,
             mode=mode,
             limits=Limits(kill_file=str(kill_file)),
-            scoring=Scoring(tick_ms=TICK_MS),
-            detectors=Detectors(flood=Flood(packets_per_s=FLOOD_PPS)),
+            scoring=Scoring(tick_ms=TICK_MS, baseline_min_age_s=learned_s or Scoring().baseline_min_age_s),
+            detectors=Detectors(
+                flood=Flood(packets_per_s=FLOOD_PPS), flood_ratio=FloodRatio(floor_packets_per_s=FLOOR_PPS)
+            ),
         )
     )
 

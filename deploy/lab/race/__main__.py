@@ -20,9 +20,11 @@ from controller.domain import wire
 from deploy.apache import ApacheKafka, fetch, missing
 from deploy.broker import BrokerDidNotStart
 from deploy.lab.measured import said_version, write
+from deploy.lab.net.aside import Attack
+from deploy.lab.net.floods import KINDS
 from deploy.lab.net.lab import Lab, Wishes
 from deploy.lab.net.namespaces import LabError
-from deploy.lab.net.sites import FLOW_TOPIC, LOG_TOPIC
+from deploy.lab.net.sites import FLOW_TOPIC, LOG_TOPIC, TICK_MS
 from deploy.lab.race import figures
 from deploy.lab.race.fastnetmon import DEFAULT_AVERAGE_S, PROGRAM
 from deploy.lab.race.runs import Run, by_cordon, by_fastnetmon, cordon
@@ -36,6 +38,9 @@ QUICKLY, FULLY = 2, 20
 LIMIT_S = 3_000.0
 QUICK_S = 110.0
 COARSE = 1_024
+LOW, NORMAL_PPS = "low-rate", 5.0
+LEARNED_S, LEARNING_S = 30.0, 60.0
+"""How old a normal has to be in that race (elsewhere four hours), and how long the host behaves as usual."""
 
 
 @dataclass(slots=True)
@@ -72,6 +77,15 @@ class Race:
         if self.broker:
             forget(self.broker)
         return self._told(f"cordon {attack}", run)
+
+    def low_rate(self, lab: Lab) -> Run:
+        """One run against a host that stays below every fixed limit; its normal is learned first."""
+        with cordon(lab, self.place(), broker=self.broker) as one:
+            with Attack(lab, LOW, pps=NORMAL_PPS, seconds=LEARNING_S) as normal:
+                normal.wait()
+            run = by_cordon(lab, one, attack=LOW, origin=KINDS[LOW].origin, draw=self.draw)
+            one.release(lab.plan.by_name[KINDS[LOW].origin])
+        return self._told(f"cordon {LOW}", run)
 
     def peer(self, lab: Lab, *, average_s: int, origin: str) -> Run:
         """One run of FastNetMon."""
@@ -113,6 +127,9 @@ def main() -> int:
                 main_race = Race(folder / "apache", broker, draw, end_s)
                 main_race.rounds(lab, wanted=wanted, peers=peers)
                 alone = {} if quick else _alone(main_race, lab)
+            if not quick:
+                with Lab(Wishes(sflow_ports=(OURS, THEIRS), learned_s=LEARNED_S)) as lab:
+                    alone["low_rate_s"] = Race(folder / "normal", "", draw, end_s).low_rate(lab).stopped_s
             with Lab(Wishes(sflow_ports=(OURS, THEIRS))) as lab:
                 near = Race(folder / "embedded", "", draw, end_s)
                 near.rounds(lab, wanted=1 if quick else wanted, peers=False)
@@ -156,6 +173,8 @@ def _alone(race: Race, lab: Lab) -> dict[str, float | None]:
 
 def _document(race: Race, near: Race, coarse: Race, alone: dict[str, float | None]) -> dict[str, Any]:
     return {
+        "low_rate_learned_s": LEARNED_S,
+        "tick_ms": TICK_MS,
         "runs": len(race.ours),
         "broker": "apache",
         "cordon": figures.of_cordon(race.ours),
