@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from controller.domain.address import Address, AttachmentKey, HostKey, SubjectKey, mac_of, packed, unpacked
 from controller.domain.errors import BadInput
+from streams.decode.compiled import compiled
 
 WIDTH = 32
 HOST, ATTACHMENT = b"H", b"A"
 
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
+_MIX_FIRST, _MIX_LAST = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
 _STEP = np.uint64(0x9E3779B97F4A7C15)
 
 
@@ -68,13 +69,21 @@ def key_array(keys: Iterable[bytes]) -> NDArray[np.bytes_]:
 
 def hash_words(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
     """One 64-bit hash for each row of words, equal in every process (finaliser of splitmix64, Steele et al. 2014)."""
-    state = np.zeros(words.shape[0], dtype=np.uint64)
-    for column in range(words.shape[1]):
-        state = (state ^ words[:, column]) + _STEP
-        state = (state ^ (state >> np.uint64(30))) * _MIX[0]
-        state = (state ^ (state >> np.uint64(27))) * _MIX[1]
-        state = state ^ (state >> np.uint64(31))
-    return state
+    return _hashed(words.copy())  # compiled once, for arrays of one layout that may be written
+
+
+@compiled
+def _hashed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    made = np.empty(len(words), np.uint64)
+    for row in range(len(words)):
+        state = np.uint64(0)
+        for column in range(words.shape[1]):
+            state = (state ^ words[row, column]) + _STEP
+            state = (state ^ (state >> np.uint64(30))) * _MIX_FIRST
+            state = (state ^ (state >> np.uint64(27))) * _MIX_LAST
+            state = state ^ (state >> np.uint64(31))
+        made[row] = state
+    return made
 
 
 def buckets_of(keys: NDArray[np.bytes_], buckets: int) -> NDArray[np.int64]:
