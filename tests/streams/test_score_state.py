@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 
 from controller.domain.address import subject_of
@@ -213,6 +214,25 @@ def test_state_that_is_none_is_refused(raw: bytes) -> None:
         bench.scorers[0].restore([], raw)
     with pytest.raises(BadInput):
         bench.scorers[0].restore([(1, raw)], bench.scorers[0].meta())
+
+
+def test_bucket_that_does_not_hang_together_is_refused() -> None:
+    bench = warm()
+    play(bench, range(4), steps(busy()))
+    bucket, raw = bench.scorers[0].changed()[0]
+    version, layout, lengths, rows, names, standings = msgspec.msgpack.decode(raw)
+    assert names
+    assert all(rows)
+    for amiss in (
+        [version - 1, layout, lengths, rows, names, standings],
+        [version, layout[:3], lengths, rows, names, standings],
+        [version, [*layout[:1], layout[0], *layout[2:]], lengths, rows, names, standings],
+        [version, layout, [lengths[0] + 1, *lengths[1:]], rows, names, standings],
+        [version, layout, lengths, [rows[0][:-1], *rows[1:]], names, standings],
+        [version, layout, lengths, rows, names[1:], standings],
+    ):
+        with pytest.raises(BadInput):
+            bench.scorers[0].restore([(bucket, msgspec.msgpack.encode(amiss))], bench.scorers[0].meta())
 
 
 @pytest.mark.parametrize("body", [b"x", b"C\x01\x00", b"C\x02\x00abc", b"C\x01\x01zz"])
