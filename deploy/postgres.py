@@ -71,6 +71,11 @@ class Postgres:
         """End the server without a word to its clients; the next start recovers from the write-ahead log."""
         self._run("pg_ctl", "-D", self._data, "-w", "-m", "immediate", "stop")
 
+    @property
+    def runs(self) -> bool:
+        """True between start and kill."""
+        return (self.directory / "data" / "postmaster.pid").exists()
+
     def __enter__(self) -> Self:
         self.lay()
         self.start()
@@ -79,7 +84,7 @@ class Postgres:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if (self.directory / "data" / "postmaster.pid").exists():
+        if self.runs:
             self.kill()
 
     @property

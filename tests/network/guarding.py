@@ -200,8 +200,11 @@ def roomy(policy: Path) -> str:
 
 
 @contextmanager
-def guarded(lab: Lab, home: Path, *, mode: str = "", broker: str = "") -> Iterator[Guarded]:
-    """Start all of Cordon for a lab and wait until it keeps up; an empty `broker` means the embedded one."""
+def guarded(lab: Lab, home: Path, *, mode: str = "", broker: str = "", ledger: str = "") -> Iterator[Guarded]:
+    """Start all of Cordon for a lab and wait until it keeps up.
+
+    An empty `broker` means the embedded one, an empty `ledger` a file.
+    """
     home.mkdir(parents=True, exist_ok=True)
     policy = home / "policy.toml"
     policy.write_text(roomy(lab.policy))
@@ -210,7 +213,7 @@ def guarded(lab: Lab, home: Path, *, mode: str = "", broker: str = "") -> Iterat
         site=lab.site,
         policy=policy,
         broker=broker,
-        ledger=f"sqlite:///{home / 'ledger.sqlite3'}",
+        ledger=ledger or f"sqlite:///{home / 'ledger.sqlite3'}",
         known_hosts=lab.known_hosts,
         mode=mode,
         embedded=not broker,
