@@ -1,6 +1,7 @@
 """compose.yaml, the Dockerfile and what they mount mean what the programs mean: commands, names, ports, principals."""
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,26 @@ def test_what_the_images_are_made_of_is_in_the_repository() -> None:
     assert all(f"!{path.split('/')[0]}" in ignored for path in copied)
     rooms = tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
     assert {room.rstrip("*") for room in rooms} <= set(copied)
+
+
+def test_a_container_takes_along_what_was_compiled_for_its_image_and_becomes_cordon(tmp_path: Path) -> None:
+    assert "NUMBA_CACHE_DIR=/opt/cordon/compiled /opt/cordon/bin/python -m streams compile" in DOCKERFILE
+    assert "COPY deploy/entry.sh /opt/cordon/bin/entry" in DOCKERFILE
+    assert 'ENTRYPOINT ["entry"]' in DOCKERFILE
+    made, cache, programs = tmp_path / "made", tmp_path / "cache", tmp_path / "bin"
+    made.mkdir()
+    (made / "one.nbi").write_text("compiled")
+    programs.mkdir()
+    cordon = programs / "cordon"
+    cordon.write_text('#!/bin/sh\necho "$@"\n')
+    cordon.chmod(0o755)
+    told = {"PATH": f"{programs}:/usr/bin:/bin", "NUMBA_CACHE_DIR": str(cache), "CORDON_COMPILED": str(made)}
+    for _ in range(2):
+        done = subprocess.run(
+            [DEPLOY / "entry.sh", "streams", "worker"], env=told, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == "streams worker\n"
+    assert (cache / "one.nbi").read_text() == "compiled"
 
 
 def test_everything_that_is_mounted_from_here_is_here() -> None:
