@@ -22,6 +22,7 @@ test: $(VENV)/.installed packages ## Lint, types, contracts, then every suite, t
 	@$(BIN)/python deploy/suites.py $(ARGS)
 
 test-full: $(VENV)/.installed packages ## What make test samples, in full
+	@bash deploy/goflow2.sh
 	@$(BIN)/python deploy/suites.py --full $(ARGS)
 
 packages: # what the tests need of Debian's packages, where somebody may install it

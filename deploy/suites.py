@@ -46,7 +46,11 @@ SUITES = (
         "scenarios",
         _pytest(*(f"tests/network/test_{name}.py" for name in ("scenarios", "dry_run", "collectors", "segment"))),
     ),
-    Suite("faults", _pytest("tests/network/test_faults.py", "tests/network/test_outages.py"), full_only=True),
+    Suite(
+        "faults",
+        _pytest(*(f"tests/network/test_{name}.py" for name in ("faults", "outages", "goflow2"))),
+        full_only=True,
+    ),
 )
 
 

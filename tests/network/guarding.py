@@ -19,7 +19,7 @@ from deploy import running
 from deploy.lab.net import collectors
 from deploy.lab.net.aside import Attack
 from deploy.lab.net.lab import Lab
-from deploy.lab.net.sites import LOG_TOPIC, PMACCT_LATE_MS, PMACCT_TOPIC, Collectors
+from deploy.lab.net.sites import GOFLOW2_LATE_MS, GOFLOW2_TOPIC, LOG_TOPIC, PMACCT_LATE_MS, PMACCT_TOPIC, Collectors
 from deploy.lab.rig import connection
 from deploy.parts import Layout
 from deploy.supervisor import Supervisor
@@ -223,10 +223,14 @@ def guarded(lab: Lab, home: Path, *, mode: str = "", broker: str = "", ledger: s
     with running.raised(layout, host="127.0.0.1", port=0, say=said.append) as supervisor:
         url, token = connection(layout.connection) or ("", "")
         late_ns = LIVE_NS
+        flows, lines = lab.wishes.sflow_ports[0], lab.wishes.syslog_port
         if lab.wishes.collectors is Collectors.OTHERS:
             late_ns += PMACCT_LATE_MS * 1_000_000
-            flows, lines = lab.wishes.sflow_ports[0], lab.wishes.syslog_port
             supervisor.launch(collectors.sfacctd(home, broker=broker, topic=PMACCT_TOPIC, port=flows))
+        if lab.wishes.collectors is Collectors.GOFLOW2:
+            late_ns += GOFLOW2_LATE_MS * 1_000_000
+            supervisor.launch(collectors.goflow2(broker=broker, topic=GOFLOW2_TOPIC, port=flows))
+        if lab.wishes.collectors is not Collectors.OWN:
             supervisor.launch(collectors.rsyslog(home, broker=broker, topic=LOG_TOPIC, port=lines))
         with Guarded(supervisor, url, token, late_ns=late_ns, ledger=layout.ledger) as one:
             until(one.ready, what="Cordon to be up", deadline_s=START_S, shown=lambda: said)

@@ -1,6 +1,6 @@
-"""Collectors of others, as a hoster may already have them: pmacct's sfacctd for flows, rsyslog for log lines.
+"""Collectors of others, as a hoster may already have them: sfacctd of pmacct or goflow2 for flows, rsyslog for lines.
 
-Both write to the broker themselves and run where Cordon runs, on the management network's first address.
+They write to the broker themselves and run where Cordon runs, on the management network's first address.
 """
 
 from pathlib import Path
@@ -9,6 +9,8 @@ from deploy.lab.net.plan import NOC
 from deploy.supervisor import Part
 
 SFACCTD, RSYSLOGD = "/usr/sbin/sfacctd", "/usr/sbin/rsyslogd"
+GOFLOW2 = Path(__file__).parents[3] / "build" / "goflow2" / "goflow2"
+"""Where `deploy/goflow2.sh` puts it."""
 
 _PMACCT = """\
 daemonize: false
@@ -52,6 +54,13 @@ def sfacctd(folder: Path, *, broker: str, topic: str, port: int) -> Part:
     values = {"host": NOC, "port": port, "topic": topic, "broker_host": host, "broker_port": broker_port}
     settings.write_text(_PMACCT.format(**values, log=folder / "sfacctd.log"))
     return Part("sfacctd", (SFACCTD, "-f", str(settings)))
+
+
+def goflow2(*, broker: str, topic: str, port: int) -> Part:
+    """goflow2, a record a message, handed on after at most a tenth of a second."""
+    kafka = ("-transport=kafka", f"-transport.kafka.brokers={broker}", f"-transport.kafka.topic={topic}")
+    more = ("-transport.kafka.flushfreq=100ms", "-format=json", "-addr=127.0.0.1:0")
+    return Part("goflow2", (str(GOFLOW2), f"-listen=sflow://{NOC}:{port}", *kafka, *more))
 
 
 def rsyslog(folder: Path, *, broker: str, topic: str, port: int) -> Part:

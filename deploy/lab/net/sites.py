@@ -35,8 +35,9 @@ from deploy.lab.net.plan import (
 from deploy.lab.net.switching import BRIDGE
 from deploy.tomlwriting import toml_text
 
-FLOW_TOPIC, PMACCT_TOPIC, LOG_TOPIC = "cordon.flows", "cordon.flows.pmacct", "cordon.syslog"
-PMACCT_LATE_MS = 2_500  # sfacctd hands on what it has once a second
+FLOW_TOPIC, LOG_TOPIC = "cordon.flows", "cordon.syslog"
+PMACCT_TOPIC, GOFLOW2_TOPIC = "cordon.flows.pmacct", "cordon.flows.goflow2"
+PMACCT_LATE_MS, GOFLOW2_LATE_MS = 2_500, 1_000  # sfacctd hands on what it has once a second
 TICK_MS = 125  # so few hosts are judged as often without much ado
 FRAME_MS = TICK_MS  # nothing is judged earlier, and five devices at rest fill no frame before
 PROBES = ("7-63",)  # UDP, as deploy.lab.net.witnesses sends them
@@ -52,6 +53,7 @@ class Collectors(StrEnum):
 
     OWN = "own"  # Cordon itself
     OTHERS = "others"  # pmacct for flows, rsyslog for log lines; they need Apache Kafka
+    GOFLOW2 = "goflow2"  # goflow2 for flows, rsyslog for log lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +88,13 @@ SOURCES: Mapping[Collectors, Source] = MappingProxyType(
     {
         Collectors.OWN: Source(FLOW_TOPIC, SourceFormat.DATAGRAMS),
         Collectors.OTHERS: Source(PMACCT_TOPIC, SourceFormat.PMACCT_JSON, lateness_ms=PMACCT_LATE_MS),
+        Collectors.GOFLOW2: Source(GOFLOW2_TOPIC, SourceFormat.GOFLOW2_JSON, lateness_ms=GOFLOW2_LATE_MS),
     }
 )
 
 
 def _listeners(described: Description) -> tuple[Listener, ...]:
-    if described.collectors is Collectors.OTHERS:
+    if described.collectors is not Collectors.OWN:
         return ()
     ports = ((FLOW_TOPIC, described.sflow_port), (LOG_TOPIC, described.syslog_port))
     return tuple(Listener(topic, (port,), address=NOC, frame_ms=FRAME_MS) for topic, port in ports)
