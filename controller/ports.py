@@ -41,7 +41,7 @@ class NetworkDevice(Protocol):
         ...
 
     def observe_and_count(self, slot: Slot) -> tuple[Held, Counters]:
-        """Both of one port, asked in one breath. Raises what both raise."""
+        """Both of one port, asked in one breath, with the number of MACs learned there. Raises what both raise."""
         ...
 
     def look(self) -> Sight:

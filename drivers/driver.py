@@ -7,7 +7,7 @@ from controller.domain.errors import BadInput, ForeignState, Unreadable, Unsuppo
 from controller.domain.fence import Change, Counters, Held, Slot, SlotKind, SlotState, Transcript
 from controller.domain.sight import Sight
 from drivers.conversation import Query, Session
-from drivers.dialect import Dialect
+from drivers.dialect import CounterReads, Dialect
 from drivers.difference import both_ways, foreign_in_the_way, unsupported
 from drivers.items import state_of
 from drivers.loading import interface_name
@@ -68,14 +68,19 @@ class NetworkDriver:
         return self._session.confirm()
 
     def counters(self, interface: str) -> Counters:
-        """The interface's own totals now, with the number of MACs learned on it where the platform tells."""
-        place = self._place(SlotKind.PORT, interface)
-        return self._counters(interface, place, self._ask(self._counting(), place))
+        """The interface's own totals now."""
+        place, counts = self._place(SlotKind.PORT, interface), self._counts()
+        macs = counts.macs.question if counts.macs is not None else ""
+        answers = self._ask([name for name in counts.questions if name != macs], place)
+        return self._counters(interface, place, answers)
 
     def observe_and_count(self, slot: Slot) -> tuple[Held, Counters]:
-        """Both of one port, in one exchange; a question that both ask is asked once."""
+        """Both of one port, in one exchange, with the number of MACs learned on it where the platform tells.
+
+        A question that both ask is asked once.
+        """
         place, names = self._place(slot.kind, slot.name), self._names(slot)
-        answers = self._ask(tuple(dict.fromkeys((*names, *self._counting()))), place)
+        answers = self._ask(tuple(dict.fromkeys((*names, *self._counts().questions))), place)
         return self._held(slot, place, {name: answers[name] for name in names}), self._counters(
             slot.name, place, answers
         )
@@ -102,10 +107,10 @@ class NetworkDriver:
             raise Unsupported(self.name, f"{self._dialect.platform} can set nothing in a {slot.kind}")
         return names
 
-    def _counting(self) -> tuple[str, ...]:
+    def _counts(self) -> CounterReads:
         if self._dialect.counters is None:
             raise Unreadable(self.name, f"{self._dialect.platform} has no port counters")
-        return tuple(self._dialect.counters.questions)
+        return self._dialect.counters
 
     def _ask(self, names: Sequence[str], place: Place) -> Answers:
         return dict(zip(names, self._session.ask(self._queries(names, place)), strict=True))

@@ -101,18 +101,19 @@ def _called(place: Place, item: Item, name: str) -> Place:
 
 
 def totals(dialect: Dialect, fields: Mapping[str, str], answers: Answers) -> tuple[int, int, int | None]:
-    """Octets and packets that came in by a port, and how many MACs were learned there. Raises BadInput."""
+    """Octets and packets that came in by a port, and how many MACs were learned there, if asked. Raises BadInput."""
     if dialect.counters is None:
         raise BadInput("the dialect has no counters")
-    told = told_by(dialect, Place(fields), answers)
+    told, macs_read = told_by(dialect, Place(fields), answers), dialect.counters.macs
     for name in dialect.counters.questions:
-        prove(dialect, name, told.fields, answers)
+        if name in answers or macs_read is None or name != macs_read.question:
+            prove(dialect, name, told.fields, answers)
     found = next(_search(dialect.counters.totals, told.fields, answers), None)
     if found is None:
         raise BadInput("no counters in the answer")
     macs = None
-    if dialect.counters.macs is not None:
-        macs = len({mac_of(one.groups["mac"]) for one in _search(dialect.counters.macs, told.fields, answers)})
+    if macs_read is not None and macs_read.question in answers:
+        macs = len({mac_of(one.groups["mac"]) for one in _search(macs_read, told.fields, answers)})
     return int(found.groups["octets_in"]), int(found.groups["packets_in"]), macs
 
 

@@ -452,7 +452,10 @@ def test_port_tells_what_came_in(lab: Lab, platform: str) -> None:
     device = lab.device(Case(platform, "", SlotKind.PORT, Effect()))
     counters = device.counters(PORTS[platform])
     assert counters.octets_in >= counters.packets_in >= 0
-    assert counters.macs is not None
+    held, together = device.observe_and_count(Slot(device.name, SlotKind.PORT, PORTS[platform]))
+    assert together.octets_in >= counters.octets_in
+    assert together.macs is not None
+    assert held.state == device.observe(held.slot).state
 
 
 def test_option_that_no_dialect_knows_is_an_error_of_the_site_file(lab: Lab) -> None:

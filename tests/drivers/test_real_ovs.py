@@ -124,7 +124,8 @@ def test_a_port_is_seen_and_counted_in_one_exchange(device: NetworkDriver) -> No
     assert [question for question, _ in held.transcript] == [question for question, _ in again.transcript]
     assert before.packets_in <= counters.packets_in <= after.packets_in
     assert before.octets_in <= counters.octets_in <= after.octets_in
-    assert (counters.interface, counters.macs) == (after.interface, after.macs)
+    assert counters.interface == after.interface
+    assert counters.macs is not None
     assert device.plan(fold(held.state, [drop(V4)]), held).apply
 
 
@@ -278,4 +279,4 @@ def test_interface_that_does_not_exist_is_an_error_and_not_an_empty_port(device:
 def test_port_counts_what_came_in(device: NetworkDriver) -> None:
     counters = device.counters("veth7")
     assert counters.octets_in >= counters.packets_in
-    assert counters.macs is not None
+    assert counters.macs is None, "a first reading does not ask for them"

@@ -37,7 +37,7 @@ ORIGINS = ("d1", "d2", "d3", "d4")
 QUICKLY, FULLY = 2, 20
 LIMIT_S = 3_000.0
 QUICK_S = 110.0
-COARSE = 1_024
+FINE, COARSE = 16, 1_024
 LOW, NORMAL_PPS = "low-rate", 5.0
 LEARNED_S, LEARNING_S = 30.0, 60.0
 """How old a normal has to be in that race (elsewhere four hours), and how long the host behaves as usual."""
@@ -128,7 +128,7 @@ def main() -> int:
                 main_race.rounds(lab, wanted=wanted, peers=peers)
                 alone = {} if quick else _alone(main_race, lab)
             if not quick:
-                with Lab(Wishes(sflow_ports=(OURS, THEIRS), learned_s=LEARNED_S)) as lab:
+                with Lab(Wishes(sflow_ports=(OURS, THEIRS), sampling=FINE, learned_s=LEARNED_S)) as lab:
                     alone["low_rate_s"] = Race(folder / "normal", "", draw, end_s).low_rate(lab).stopped_s
             with Lab(Wishes(sflow_ports=(OURS, THEIRS))) as lab:
                 near = Race(folder / "embedded", "", draw, end_s)
@@ -174,6 +174,7 @@ def _alone(race: Race, lab: Lab) -> dict[str, float | None]:
 def _document(race: Race, near: Race, coarse: Race, alone: dict[str, float | None]) -> dict[str, Any]:
     return {
         "low_rate_learned_s": LEARNED_S,
+        "low_rate_sampling": FINE,
         "tick_ms": TICK_MS,
         "runs": len(race.ours),
         "broker": "apache",
