@@ -169,12 +169,18 @@ def policy_text(*, mode: str, kill_file: Path, learned_s: float = 0.0) -> str:
             version=1,
             mode=mode,
             limits=Limits(kill_file=str(kill_file)),
-            scoring=Scoring(tick_ms=TICK_MS, baseline_min_age_s=learned_s or Scoring().baseline_min_age_s),
+            scoring=_scoring(learned_s),
             detectors=Detectors(
                 flood=Flood(packets_per_s=FLOOD_PPS), flood_ratio=FloodRatio(floor_packets_per_s=FLOOR_PPS)
             ),
         )
     )
+
+
+def _scoring(learned_s: float) -> Scoring:
+    """Where there are no hours to learn a normal in, it learns a value a second, and so many seconds are enough."""
+    usual = Scoring(tick_ms=TICK_MS)
+    return replace(usual, baseline_window_s=1.0, baseline_min_age_s=learned_s) if learned_s else usual
 
 
 def known_hosts(lines: Iterable[str]) -> str:

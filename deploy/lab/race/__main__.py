@@ -37,7 +37,7 @@ ORIGINS = ("d1", "d2", "d3", "d4")
 QUICKLY, FULLY = 2, 20
 LIMIT_S = 3_000.0
 QUICK_S = 110.0
-FINE, COARSE = 16, 1_024
+FINE, COARSE = 4, 1_024
 LOW, NORMAL_PPS = "low-rate", 5.0
 LEARNED_S, LEARNING_S = 30.0, 60.0
 """How old a normal has to be in that race (elsewhere four hours), and how long the host behaves as usual."""
