@@ -46,6 +46,7 @@ ATTEND_S = 0.1
 SWEEP_S = 15.0
 BEAT_S = 1.0
 REHEARSED = 8
+"""So many of our hosts are tried for a rehearsal at the start; one that can be decided on is enough."""
 SHEET = "undo-sheet.txt"
 
 

@@ -104,14 +104,12 @@ def counted(first: Counters, second: Counters, rates: Rates, rules: Corroboratio
     """Compare a port's counters over two readings with the verdict's rates.
 
     Both bits and packets must lie within the policy's factor of the verdict's; on a shared port, whose neighbours
-    count too, only the lower bound can be asked. A port on which several MACs were learned is shared, whatever the
-    site says. Octets count the Ethernet header as devices do (IF-MIB ifInOctets).
+    count too, only the lower bound can be asked. Octets count the Ethernet header as devices do (IF-MIB ifInOctets).
     """
     seconds = second.at_s - first.at_s
     if seconds <= 0 or second.octets_in < first.octets_in or second.packets_in < first.packets_in:
         return Counted(False, f"{second.interface}: the counters ran backwards between two readings")
     bits, packets = (second.octets_in - first.octets_in) * 8 / seconds, (second.packets_in - first.packets_in) / seconds
-    shared = shared or (second.macs or 0) > 1
     pairs = ((bits, rates.bits), (packets, rates.packets))
     low = all(counted_rate >= said / rules.counter_factor for counted_rate, said in pairs)
     high = shared or all(counted_rate <= said * rules.counter_factor for counted_rate, said in pairs)

@@ -50,8 +50,8 @@ class Enforcer:
             return self._refuse(decision, reasons, why=f"{decision.approvals} different people have to approve it")
         readings = self._surveyor.tools(decision).readings
         try:
-            readings.begin(decision)
-            surveys = self._surveyor.slots(decision)
+            counting = frozenset() if person else readings.begin(decision)
+            surveys = self._surveyor.slots(decision, counting=counting)
         except (Unsupported, ForeignState) as error:
             kinds = ",".join(record.fence.kind for record in decision.fences)
             unsuitable = replace(decision, facts={**decision.facts, "unsuitable": f"{kinds}@{error.device}"})

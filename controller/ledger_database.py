@@ -34,10 +34,7 @@ class Database:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
-        # Threads that write to SQLite stand in line here: those that wait for its own lock look again ever more seldom.
-        self._turn: AbstractContextManager[object] = (
-            threading.Lock() if engine.dialect.name == "sqlite" else nullcontext()
-        )
+        self._line = threading.Lock()
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
@@ -48,10 +45,23 @@ class Database:
     @contextmanager
     def writing(self) -> Iterator[Session]:
         """A session that holds the write lock on SQLite from its first moment; commits, or keeps nothing at all."""
-        with _named_errors(), self._turn, self.engine.connect() as connection:
+        with _named_errors(), self._turn(), self.engine.connect() as connection:
             connection = connection.execution_options(begin="BEGIN IMMEDIATE")
             with Session(connection, expire_on_commit=False) as session, session.begin():
                 yield session
+
+    def _turn(self) -> AbstractContextManager[object]:
+        return nullcontext() if self.engine.dialect.name != "sqlite" else self._first_in_line()
+
+    @contextmanager
+    def _first_in_line(self) -> Iterator[None]:
+        """Threads that write to SQLite stand in line: those that wait for its own lock look again ever more seldom."""
+        if not self._line.acquire(timeout=BUSY_MS / 1000):
+            raise LedgerUnavailable("the ledger does not answer: another writer of this process does not end")
+        try:
+            yield
+        finally:
+            self._line.release()
 
     def put(self, session: Session, rows: Sequence[Table], *, over: Callable[[Any, Any], Any] | None = None) -> None:
         """Put rows in; where a key is taken, over the old row if `over(old columns, new columns)` holds."""

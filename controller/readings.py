@@ -67,14 +67,13 @@ class Readings:
         with self._lock:
             return {port: one for port in entries_of(who) if (one := self._first.get(port)) and one.at_s >= oldest}
 
-    def begin(self, decision: Decision) -> None:
-        """Make sure that there is a young first reading where one will be needed."""
-        if self.needed(decision) and len(self.kept(decision.attachment)) < len(entries_of(decision.attachment)):
+    def begin(self, decision: Decision) -> frozenset[Port]:
+        """Make sure that there is a young first reading where one will be needed; which ports wait for a second."""
+        if not self.needed(decision):
+            return frozenset()
+        if len(self.kept(decision.attachment)) < len(entries_of(decision.attachment)):
             self.take_first(decision.attachment)
-
-    def waits_for(self, decision: Decision, port: Port) -> bool:
-        """True when a second reading of this port will be needed, and a first one is there."""
-        return self.needed(decision) and port in self.kept(decision.attachment)
+        return frozenset(self.kept(decision.attachment))
 
     def hear(self, port: Port, reading: Counters) -> None:
         """Keep a reading that was taken together with a look at the port."""
@@ -88,7 +87,8 @@ class Readings:
     def confirm(self, decision: Decision) -> Reason:
         """Take second readings until the port agrees with the newest verdict, or the policy's patience is over.
 
-        A port that cannot be asked confirms nothing. Counters of several ports of one host are added.
+        A port that cannot be asked confirms nothing. Counters of several ports of one host are added. A port on which
+        several MACs were learned is shared, whatever the site says.
         """
         if not self.needed(decision):
             return Reason(RULE, True, "the evidence is not of volume: the port's counters were not asked")
@@ -97,9 +97,10 @@ class Readings:
         first = self.kept(who)
         if not ports or len(first) < len(ports):
             return Reason(RULE, False, "the port's counters could not be read")
-        shared = who.shared and who.guest is None
+        heard = self._heard_of(first)
+        shared = (who.shared and who.guest is None) or any((one.macs or 0) > 1 for one in heard.values())
         begun, last = self._clock.monotonic(), first
-        second = self._since(first)
+        second = heard if self._apart(first, heard) else {}
         while True:
             try:
                 second = second or self._second(last)
@@ -110,13 +111,16 @@ class Readings:
                 return Reason(RULE, answer.agrees, answer.text)
             last, second = second, {}
 
-    def _since(self, first: Mapping[Port, Counters]) -> Mapping[Port, Counters]:
-        """Readings of the same ports that were heard long enough after these; nothing where one is missing."""
+    def _heard_of(self, first: Mapping[Port, Counters]) -> Mapping[Port, Counters]:
+        """Readings of these ports that came with a look since the first; each is given once."""
         with self._lock:
             heard = {port: self._heard.pop(port) for port in first if port in self._heard}
+        return {port: one for port, one in heard.items() if one.at_s > first[port].at_s}
+
+    def _apart(self, first: Mapping[Port, Counters], heard: Mapping[Port, Counters]) -> bool:
+        """True when all were heard again, and long enough after."""
         gap_s = self._rules.counter_gap_s
-        late = len(heard) == len(first) and all(heard[port].at_s - one.at_s >= gap_s for port, one in first.items())
-        return heard if late else {}
+        return len(heard) == len(first) and all(heard[port].at_s - one.at_s >= gap_s for port, one in first.items())
 
     def _second(self, last: Mapping[Port, Counters]) -> Mapping[Port, Counters]:
         """Ask the same ports again, once they have had time to count. Raises DeviceError."""
@@ -138,5 +142,4 @@ def _sum(readings: Mapping[Port, Counters]) -> Counters:
         at_s=sum(one.at_s for one in some) / len(some),
         octets_in=sum(one.octets_in for one in some),
         packets_in=sum(one.packets_in for one in some),
-        macs=max((one.macs for one in some if one.macs is not None), default=None),
     )

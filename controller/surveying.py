@@ -1,6 +1,6 @@
 """Looking at slots before and after: what stands there, what shall, and the lines between."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass, replace
 
 from controller.clerk import Clerk, holding
@@ -10,7 +10,7 @@ from controller.domain.address import Port
 from controller.domain.decision import State
 from controller.domain.errors import ForeignState, Unsupported
 from controller.domain.estate import Estate
-from controller.domain.fence import Change, Effect, FenceKind, Held, Slot, SlotKind, SlotState
+from controller.domain.fence import Change, Effect, FenceKind, Slot, SlotKind, SlotState
 from controller.domain.record import Decision, LegRecord, LegState
 from controller.domain.rulebook import Fences
 from controller.ports import Network, NetworkDevice
@@ -22,6 +22,7 @@ PLACED = frozenset({LegState.RECORDED, LegState.VERIFIED, LegState.UNKNOWN})
 
 
 PORTS = frozenset({SlotKind.PORT, SlotKind.GUEST})
+"""Slots that are a port, with counters of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +62,15 @@ class Surveyor:
         device = self._tools[decision.simulated].network.device(slot.device)
         return Overheard(device, slot, scribe=self.scribe, decision_id=decision.id)
 
-    def slots(self, decision: Decision) -> tuple[Survey, ...]:
-        """Look at every slot of a decision and plan it. Raises DeviceError, ForeignState before an edit in the way."""
+    def slots(self, decision: Decision, *, counting: Set[Port] = frozenset()) -> tuple[Survey, ...]:
+        """Look at every slot of a decision and plan it. Raises DeviceError, ForeignState before an edit in the way.
+
+        Ports in `counting` wait for a second reading of their counters, which is asked for in the same breath.
+        """
         slots = tuple(dict.fromkeys(leg.slot for leg in legs_of(decision)))
         if decision.state is State.APPROVED:
             self._check_companions(decision)
-        surveys = tuple(self.slot(decision, slot, keep=True) for slot in slots)
+        surveys = tuple(self.slot(decision, slot, keep=True, counting=counting) for slot in slots)
         for survey in surveys:
             if decision.state is State.APPROVED and (
                 gone := missing(effects_of(decision, survey.slot), survey.change.want)
@@ -83,11 +87,16 @@ class Surveyor:
                 if problems := lacking(leg.effect, sight, self._estate):
                     raise Unsupported(leg.slot.device, f"no quarantine: {'; '.join(problems)}")
 
-    def slot(self, decision: Decision, slot: Slot, *, keep: bool) -> Survey:
+    def slot(self, decision: Decision, slot: Slot, *, keep: bool, counting: Set[Port] = frozenset()) -> Survey:
         """Look at a slot and aim it at all live fences, this decision's among them when it is to `keep`."""
         ledger = self._clerk.ledger
         device = self.device(decision, slot)
-        held = self._observed(device, decision, slot)
+        port = Port(slot.device, slot.name)
+        if slot.kind in PORTS and port in counting:
+            held, counters = device.observe_and_count(slot)
+            self.tools(decision).readings.hear(port, counters)
+        else:
+            held = device.observe(slot)
         others = [one for one in holding(ledger.live()) if one.id != decision.id and is_placed(one, slot)]
         replaced = replaced_by([*others, *([decision] if keep else [])])
         standing = [effect for one in others if one.id not in replaced for effect in effects_of(one, slot)]
@@ -110,16 +119,6 @@ class Surveyor:
             alone=not others,
             edited=aimed.edited if left else (),
         )
-
-    def _observed(self, device: NetworkDevice, decision: Decision, slot: Slot) -> Held:
-        """Look at a slot; where a port's counters will have to agree, ask for them in the same breath."""
-        readings, port = self.tools(decision).readings, Port(slot.device, slot.name)
-        counts = decision.state is State.APPROVED and slot.kind in PORTS and readings.waits_for(decision, port)
-        if not counts:
-            return device.observe(slot)
-        held, counters = device.observe_and_count(slot)
-        readings.hear(port, counters)
-        return held
 
     def _timer_s(self, standing: Sequence[Decision]) -> int | None:
         """How long a device that ends entries by itself may keep those of a slot.

@@ -158,13 +158,3 @@ def test_counters_that_run_backwards_or_stand_in_time_confirm_nothing() -> None:
     first, second = pair(95e6, 10_000)
     assert not counted(second, first, SAID, Corroboration(), shared=False).agrees
     assert not counted(first, first, SAID, Corroboration(), shared=False).agrees
-
-
-def test_a_port_on_which_several_macs_were_learned_confirms_only_the_total() -> None:
-    first, second = pair(900e6, 100_000)
-    alone, together = (
-        counted(first, replace(second, macs=macs), SAID, Corroboration(), shared=False) for macs in (1, 2)
-    )
-    assert not alone.agrees
-    assert together.agrees
-    assert "only the total is confirmed" in together.text

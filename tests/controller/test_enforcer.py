@@ -181,6 +181,15 @@ def test_a_person_may_lift_what_only_asks_for_a_person(town: World) -> None:
     assert house.enforcer.carry_out(waiting.id).state is State.ENFORCED
 
 
+def test_what_a_person_approved_does_not_wait_for_counters(town: World) -> None:
+    town.devices["hv1"].counters = lambda _: (_ for _ in ()).throw(_unreadable())  # type: ignore[method-assign]  # a fault
+    house = House(town, rules_=rules(mode="approve"))
+    house.hear(verdict("198.18.2.101"))
+    (waiting,) = town.ledger.live()
+    town.ledger.move(waiting, By.APPROVE, at_ns=NOON_NS, actor="alice", why="I see it myself")
+    assert house.enforcer.carry_out(waiting.id).state is State.ENFORCED
+
+
 def test_not_even_a_person_lifts_the_allow_list(town: World) -> None:
     house = House(town, rules_=rules(limits=Limits(allow=("vps7",))))
     house.hear(verdict())

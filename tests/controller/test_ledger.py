@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import delete, text, update
 from sqlalchemy.exc import DBAPIError
 
+from controller import ledger_database
 from controller.domain.address import prefix_of, vlan_of
 from controller.domain.decision import By, State, first_break, replayed
 from controller.domain.errors import ConfigError, IllegalMove, LedgerUnavailable, StaleDecision, UnknownSubject
@@ -372,6 +373,19 @@ def test_a_file_that_is_no_database_is_an_unavailable_ledger(tmp_path: Path) -> 
     file.write_text("this is a letter to my aunt, and long enough to be read as a header\n" * 40)
     with pytest.raises(LedgerUnavailable, match="not a database"):
         Ledger.open(f"sqlite:///{file}")
+
+
+def test_a_writer_that_does_not_end_makes_the_ledger_unavailable_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger_database, "BUSY_MS", 50)
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite3'}")
+    try:
+        with ledger.database.writing(), pytest.raises(LedgerUnavailable, match="another writer"):
+            ledger.propose(decision(), actor="c", why="w")
+        assert ledger.propose(decision(), actor="c", why="w").state is State.PROPOSED
+    finally:
+        ledger.close()
 
 
 def test_a_new_ledger_file_is_its_owners_alone(tmp_path: Path) -> None:

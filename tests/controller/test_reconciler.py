@@ -51,6 +51,22 @@ def test_from_verdict_to_release_by_time_without_a_hand(town: World) -> None:
     assert house.failures == []
 
 
+def test_a_suspects_port_is_read_before_the_decision_is_written(town: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    house, journals = House(town), []
+    propose = town.ledger.propose
+
+    def proposing(*said: object, **more: object) -> Decision:
+        assert house.lanes.idle(20.0)
+        journals.append(list(town.devices["sw1"].journal))
+        return propose(*said, **more)
+
+    monkeypatch.setattr(town.ledger, "propose", proposing)
+    house.reconciler.hear([verdict()])
+    assert house.lanes.idle(20.0)
+    assert journals == [["counters ge1"]]
+    assert town.only.state is State.ENFORCED
+
+
 def test_a_fence_ends_by_event_time_and_not_by_the_wall_clock(town: World) -> None:
     house = House(town, rules_=rules(fences=Fences(ttl_s=60.0)))
     house.fenced(verdict())

@@ -177,6 +177,14 @@ def test_fragments_are_named_and_explain_what_the_firewall_suffers_from() -> Non
     assert verdict.rates.fragments == pytest.approx(20_000, rel=0.05)
 
 
+def test_the_first_verdict_says_the_rate_of_the_tick_that_proves_it() -> None:
+    """Not a quarter of it, which is what the last second had: the port's counters would contradict that."""
+    verdicts = warm().run([*background(), *flood("198.18.0.7")], until_ns=START + SECOND)
+    verdict = first(verdicts, "198.18.0.7", Level.ISOLATE)
+    assert verdict.tick_end_ns - START < SECOND, "not yet a second of it"
+    assert verdict.rates.bits == pytest.approx(92.4e6, rel=0.02)
+
+
 def test_symptom_without_a_cause_says_so_once_its_window_has_passed() -> None:
     bench = warm()
     bench.feed(
