@@ -83,6 +83,7 @@ def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> 
     from streams.activity import Combiner
     from streams.agents import Combine
     from streams.app import Plan, make_app
+    from streams.compiling import load_scoring
     from streams.score import Scorer
     from streams.shift import Crew, inputs_of
     from streams.state import LessonLog, Positions, Producer
@@ -94,6 +95,7 @@ def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> 
     )
     estate, rules, partitions = settings.estate, settings.rules, topics[wire.ACTIVITY]
     sources = estate.site.sources
+    load_scoring()
     inputs = inputs_of({source.topic: topics[source.topic] for source in sources})
     producer = Producer(way)
     crew = Crew(

@@ -1,68 +1,16 @@
-"""Contributions that wait for their end in the sliding windows, as narrow as their figures are.
-
-Most columns of a tick's rows are zero everywhere and most figures are small: a row of twenty-eight columns of eight
-octets comes down to some twenty octets. Nothing is rounded.
-"""
+"""Contributions that wait for their end in the sliding windows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.rows import NCOL
+from streams.amounts import Counts
 
 Ints = NDArray[np.int64]
-
-_KINDS = (np.uint8, np.uint16, np.uint32)
-
-
-def narrow(column: NDArray[Any]) -> NDArray[Any]:
-    """The same whole numbers in the least width."""
-    if column.size and int(column.min()) >= 0:
-        high = int(column.max())
-        for kind in _KINDS:
-            if high <= np.iinfo(kind).max:
-                return column.astype(kind)
-    return column.astype(np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """n rows of counts by column; a column that is zero everywhere is left out."""
-
-    length: int
-    columns: dict[int, NDArray[Any]]
-
-    @staticmethod
-    def of(dense: NDArray[np.int64]) -> "Counts":
-        """From n × NCOL."""
-        spoken = ((number, dense[:, number]) for number in range(NCOL))
-        return Counts(len(dense), {number: narrow(column) for number, column in spoken if column.any()})
-
-    @staticmethod
-    def joined(parts: Sequence["Counts"]) -> "Counts":
-        """All rows, in this order."""
-        numbers = sorted({number for part in parts for number in part.columns})
-        columns = {number: np.concatenate([part.some(number) for part in parts]) for number in numbers}
-        return Counts(sum(part.length for part in parts), columns)
-
-    def some(self, number: int) -> NDArray[Any]:
-        """One column in some width."""
-        found = self.columns.get(number)
-        return np.zeros(self.length, np.uint8) if found is None else found
-
-    def pick(self, chosen: Ints) -> "Counts":
-        """These rows only."""
-        return Counts(len(chosen), {number: column[chosen] for number, column in self.columns.items()})
-
-    def dense(self, chosen: Ints) -> Ints:
-        """These rows, n × NCOL."""
-        counts = np.zeros((len(chosen), NCOL), np.int64)
-        for number, column in self.columns.items():
-            counts[:, number] = column[chosen]
-        return counts
 
 
 @dataclass(slots=True)
@@ -71,10 +19,10 @@ class Lot:
 
     start: Ints  # first tick of each
     end: Ints  # tick in which each has no more part
-    view: NDArray[Any]
-    amounts: Counts  # of a tick, or thousandths a second for flows that last
+    view: NDArray[np.int32]
+    amounts: Counts  # of a tick, or of all ticks from start to end for flows that last
     first_ns: Ints
-    peer_of: NDArray[Any]  # index into `view`
+    peer_of: NDArray[np.int32]  # index into `view`
     peer: NDArray[np.bytes_]
     peer_bytes: NDArray[Any]
     learns: NDArray[np.bool_]  # late ones teach no baseline
@@ -83,24 +31,56 @@ class Lot:
         return len(self.view)
 
     def part(self, chosen: Ints) -> "Lot":
-        """These contributions only."""
+        """These contributions only, in this order."""
         place = np.full(len(self), -1, np.int64)
         place[chosen] = np.arange(len(chosen))
-        mine = place[self.peer_of] >= 0
+        of = place[self.peer_of]
+        mine = np.flatnonzero(of >= 0)
+        mine = mine[np.argsort(of[mine], kind="stable")]
         return Lot(
             self.start[chosen], self.end[chosen], self.view[chosen], self.amounts.pick(chosen), self.first_ns[chosen],
-            place[self.peer_of[mine]], self.peer[mine], self.peer_bytes[mine], self.learns[chosen],
+            of[mine].astype(np.int32), self.peer[mine], self.peer_bytes[mine], self.learns[chosen],
         )  # fmt: skip
+
+    def by_end(self) -> Sequence[tuple[int, "Lot"]]:
+        """A lot in memory of its own for each tick in which some of these end."""
+        order = np.argsort(self.end, kind="stable")
+        if not len(order):
+            return []
+        whole = self.part(order)
+        cuts = [0, *(np.flatnonzero(np.diff(whole.end)) + 1).tolist(), len(order)]
+        peers = np.searchsorted(whole.peer_of, cuts).tolist()
+        return [
+            (int(whole.end[low]), whole._cut(low, high, first, last))
+            for (low, high), (first, last) in zip(pairwise(cuts), pairwise(peers), strict=True)
+        ]
+
+    def _cut(self, low: int, high: int, first: int, last: int) -> "Lot":
+        """Contributions from `low` up to, not with, `high`, which end together, and their peers."""
+        rows, peers = slice(low, high), slice(first, last)
+        return Lot(
+            _alike(self.start[rows]), _alike(self.end[rows]), self.view[rows].copy(), self.amounts.cut(low, high),
+            self.first_ns[rows].copy(), self.peer_of[peers] - np.int32(low), self.peer[peers].copy(),
+            self.peer_bytes[peers].copy(), self.learns[rows].copy(),
+        )  # fmt: skip
+
+
+def _alike(ticks: Ints) -> Ints:
+    """The same ticks, in no more room than they need."""
+    answer: Ints = np.broadcast_to(ticks[0], len(ticks)) if (ticks == ticks[0]).all() else ticks.copy()
+    return answer
 
 
 def together(lots: Sequence[Lot]) -> Lot:
     """Several lots as one, in this order."""
+    if len(lots) == 1:
+        return lots[0]
     starts = np.cumsum([0, *(len(lot) for lot in lots)])[:-1]
 
     def column(name: str) -> NDArray[Any]:
         return np.concatenate([getattr(lot, name) for lot in lots])
 
-    peer_of = np.concatenate([lot.peer_of.astype(np.int64) + at for lot, at in zip(lots, starts, strict=True)])
+    peer_of = np.concatenate([lot.peer_of + np.int32(at) for lot, at in zip(lots, starts, strict=True)])
     return Lot(
         column("start"), column("end"), column("view"), Counts.joined([lot.amounts for lot in lots]),
         column("first_ns"), peer_of, column("peer"), column("peer_bytes"), column("learns"),
@@ -110,7 +90,17 @@ def together(lots: Sequence[Lot]) -> Lot:
 def no_lot() -> Lot:
     """A lot without contributions."""
     none = np.zeros(0, np.int64)
-    return Lot(none, none, none, Counts(0, {}), none, none, np.zeros(0, "S16"), none, none > 0)
+    return Lot(
+        none,
+        none,
+        none.astype(np.int32),
+        Counts.of({}, 0),
+        none,
+        none.astype(np.int32),
+        np.zeros(0, "S16"),
+        none,
+        none > 0,
+    )
 
 
 def distinct(values: Ints, below: int) -> tuple[Ints, Ints]:

@@ -5,23 +5,23 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from controller.domain.errors import BadInput
-from streams.rows import Body, Claim, Flag, Rows, Sighting, Symptom, decode, encode, joined
+from streams.rows import Arrivals, Body, Claim, Flag, Sighting, Symptom, decode, encode, joined
 
 
 @dataclass(slots=True)
 class Tick:
     """All that was heard of one tick; `rows.exporter` indexes `names`."""
 
-    parts: list[Rows] = field(default_factory=list)
+    parts: list[Arrivals] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
     claims: list[Claim] = field(default_factory=list)
     symptoms: list[Symptom] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
 
     @property
-    def rows(self) -> Rows | None:
+    def rows(self) -> Arrivals | None:
         """All rows."""
-        return joined(self.parts) if len(self.parts) > 1 else next(iter(self.parts), None)
+        return joined(self.parts) if self.parts else None
 
 
 class Pending:
@@ -55,8 +55,7 @@ class Pending:
             late = rows.tick < floor
             rows.flags = np.where(late, rows.flags | Flag.LATE, rows.flags).astype(np.int8)
             rows.tick = np.maximum(rows.tick, floor)
-            first = int(rows.tick.min()) if len(rows) else 0
-            ticks = first + np.flatnonzero(np.bincount(rows.tick - first))
+            ticks = np.unique(rows.tick)
             for tick in ticks.tolist():
                 chosen = np.flatnonzero(rows.tick == tick)
                 self._add_rows(tick, rows if len(chosen) == len(rows) else rows.pick(chosen), body.names)
@@ -72,14 +71,14 @@ class Pending:
     def _tick(self, tick: int) -> Tick:
         return self._ticks.setdefault(tick, Tick())
 
-    def _add_rows(self, tick: int, rows: Rows, names: list[str]) -> None:
+    def _add_rows(self, tick: int, rows: Arrivals, names: list[str]) -> None:
         open_tick = self._tick(tick)
         places = {name: place for place, name in enumerate(open_tick.names)}
         for name in names:
             if name not in places:
                 places[name] = len(open_tick.names)
                 open_tick.names.append(name)
-        rows.exporter = np.array([places[name] for name in names], np.int32)[rows.exporter]
+        rows.exporter = np.array([places[name] for name in names], np.int64)[rows.exporter]
         open_tick.parts.append(rows)
 
     def saved(self) -> list[tuple[int, bytes]]:

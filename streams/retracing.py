@@ -34,20 +34,20 @@ def peers(views: Views, chosen: Ints) -> dict[int, list[tuple[bytes, int]]]:
 
 def onset(views: Views, view: int, tick: int) -> int:
     """Receipt of the first record of the present burst: back over ticks at least a quarter as loud as the last."""
-    by_tick: dict[int, tuple[int, int, int]] = {}
+    by_tick: dict[int, tuple[float, float, int]] = {}
     lasting = [lot for lots in views.lasting.values() for lot in lots if lot.start[0] == tick]
-    for lot in (*views.recent, *lasting):
+    spans = [*([1] * len(views.recent)), *(int(lot.end[0] - lot.start[0]) for lot in lasting)]
+    for lot, ticks in zip((*views.recent, *lasting), spans, strict=True):
         mine = np.flatnonzero(lot.view == view)
         if len(mine):
             start = int(lot.start[mine[0]])
-            octets, packets, first = by_tick.get(start, (0, 0, 1 << 62))
-            amounts = lot.amounts.dense(mine).sum(axis=0)
+            octets, packets, first = by_tick.get(start, (0.0, 0.0, 1 << 62))
             by_tick[start] = (
-                octets + int(amounts[Col.BYTES]),
-                packets + int(amounts[Col.PACKETS]),
+                octets + int(lot.amounts.some(Col.BYTES)[mine].sum()) / ticks,
+                packets + int(lot.amounts.some(Col.PACKETS)[mine].sum()) / ticks,
                 min(first, int(lot.first_ns[mine].min())),
             )
-    onset, level = 0, (0, 0)
+    onset, level = 0, (0.0, 0.0)
     for start in sorted(by_tick, reverse=True):
         octets, packets, first = by_tick[start]
         if onset and 4 * octets < level[0] and 4 * packets < level[1]:

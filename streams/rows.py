@@ -14,7 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.errors import BadInput
+from streams.amounts import Counts
 from streams.keys import WIDTH
+from streams.lots import distinct
 
 VERSION = 2
 SKETCH_BITS = 256
@@ -101,31 +103,69 @@ class Rows:
     def __len__(self) -> int:
         return len(self.tick)
 
-    def pick(self, chosen: NDArray[np.int64]) -> "Rows":
+
+@dataclass(slots=True)
+class Arrivals:
+    """n rows as a message brought them: a row names its key by its place in `keys`, and counts are as narrow as sent.
+
+    A key may stand there twice.
+    """
+
+    keys: NDArray[np.bytes_]  # S32
+    who: NDArray[np.int64]
+    exporter: NDArray[np.int64]
+    tick: NDArray[np.int64]
+    span: NDArray[np.int64]
+    vantage: NDArray[np.int8]
+    flags: NDArray[np.int8]
+    interface: NDArray[np.int64]
+    mac: NDArray[np.int64]
+    first_ns: NDArray[np.int64]
+    counts: Counts
+    peer_row: NDArray[np.int64]
+    peer: NDArray[np.bytes_]  # S16
+    peer_bytes: NDArray[np.int64]
+    bit_row: NDArray[np.int64]
+    bit: NDArray[np.int16]
+
+    def __len__(self) -> int:
+        return len(self.tick)
+
+    @property
+    def key(self) -> NDArray[np.bytes_]:
+        """The key of each row."""
+        return self.keys[self.who]
+
+    def pick(self, chosen: NDArray[np.int64]) -> "Arrivals":
         """These rows only, in this order; each at most once."""
-        place = np.full(len(self), -1, np.int32)
-        place[chosen] = np.arange(len(chosen), dtype=np.int32)
-        peers, bits = place[self.peer_row] >= 0, place[self.bit_row] >= 0
+        place = np.full(len(self), -1, np.int64)
+        place[chosen] = np.arange(len(chosen))
+        peer_row, bit_row = place[self.peer_row], place[self.bit_row]
+        peers, bits = peer_row >= 0, bit_row >= 0
         columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in _PER_ROW}
-        columns["counts"] = self.counts.T[:, chosen].T
-        columns |= {"peer_row": place[self.peer_row[peers]], "bit_row": place[self.bit_row[bits]]}
-        columns |= {"peer": self.peer[peers], "peer_bytes": self.peer_bytes[peers], "bit": self.bit[bits]}
-        return Rows(**columns)
+        named, columns["who"] = distinct(columns["who"], len(self.keys))
+        return Arrivals(
+            keys=self.keys[named], counts=self.counts.pick(chosen), peer_row=peer_row[peers], peer=self.peer[peers],
+            peer_bytes=self.peer_bytes[peers], bit_row=bit_row[bits], bit=self.bit[bits], **columns,
+        )  # fmt: skip
 
 
-_PER_ROW = ("key", "exporter", "tick", "span", "vantage", "flags", "interface", "mac", "first_ns")
+_PER_ROW = ("who", "exporter", "tick", "span", "vantage", "flags", "interface", "mac", "first_ns")
 
 
-def joined(parts: list[Rows]) -> Rows:
+def joined(parts: list[Arrivals]) -> Arrivals:
     """Several sets of rows as one; their `exporter` must index the same names."""
-    starts = np.cumsum([0, *(len(part) for part in parts)])[:-1].astype(np.int32)
+    if len(parts) == 1:
+        return parts[0]
     columns: dict[str, Any] = {
         name: np.concatenate([getattr(part, name) for part in parts])
-        for name in (*_PER_ROW, "counts", "peer", "peer_bytes", "bit")
+        for name in ("keys", *_PER_ROW, "peer_row", "peer", "peer_bytes", "bit_row", "bit")
     }
-    for name in ("peer_row", "bit_row"):
-        columns[name] = np.concatenate([getattr(part, name) + at for part, at in zip(parts, starts, strict=True)])
-    return Rows(**columns)
+    for name, of, counted in (("who", "who", "keys"), ("peer_row", "peer_row", "tick"), ("bit_row", "bit_row", "tick")):
+        lengths = [len(getattr(part, counted)) for part in parts]
+        starts = np.cumsum(lengths) - lengths
+        columns[name] += np.repeat(starts, [len(getattr(part, of)) for part in parts])
+    return Arrivals(counts=Counts.joined([part.counts for part in parts]), **columns)
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True):
@@ -179,7 +219,7 @@ _ENCODER = msgspec.msgpack.Encoder()
 _DECODER = msgspec.msgpack.Decoder(Body)
 
 
-def encode(body: Body, rows: Rows | None) -> bytes:
+def encode(body: Body, rows: Rows | Arrivals | None) -> bytes:
     """Body and rows as bytes. Columns shrink to the smallest integers that hold them; columns of zeros are left out."""
     if rows is not None and len(rows):
         body.columns = dict(_columns(rows))
@@ -188,13 +228,13 @@ def encode(body: Body, rows: Rows | None) -> bytes:
     return bytes((ord("C"), VERSION, squeezed)) + (zlib.compress(raw, 1) if squeezed else raw)
 
 
-def decode(raw: bytes) -> tuple[Body, Rows | None]:
+def decode(raw: bytes) -> tuple[Body, Arrivals | None]:
     """Read `encode`. Raises BadInput."""
     if raw[:2] != bytes((ord("C"), VERSION)):
         raise BadInput(f"not activity of version {VERSION}")
     try:
         body = _DECODER.decode(zlib.decompress(raw[3:]) if raw[2] else raw[3:])
-        return body, _rows(body.columns) if body.columns else None
+        return body, _arrivals(body.columns) if body.columns else None
     except (msgspec.MsgspecError, zlib.error, ValueError, TypeError, KeyError, IndexError) as error:
         raise BadInput(f"activity: {error}") from None
 
@@ -208,17 +248,21 @@ def records(raw: bytes) -> int:
     return sum(count for _, count in body.heard)
 
 
-def _columns(rows: Rows) -> list[tuple[str, tuple[str, bytes]]]:
-    unique, index = np.unique(rows.key, return_inverse=True)
+def _columns(rows: Rows | Arrivals) -> list[tuple[str, tuple[str, bytes]]]:
+    if isinstance(rows, Arrivals):
+        keys, who, counts = rows.keys, rows.who, rows.counts
+    else:
+        keys, who = np.unique(rows.key, return_inverse=True)
+        counts = Counts.dense(rows.counts)
     base = int(rows.first_ns.min())
     plain: list[tuple[str, NDArray[Any]]] = [
-        ("keys", unique),
-        ("key", index),
+        ("keys", keys),
+        ("key", who),
         ("tick", rows.tick - int(rows.tick.min())),
         ("first", rows.first_ns - base),
         ("base", np.array([rows.tick.min(), base], np.int64)),
         *((name, getattr(rows, name)) for name in ("exporter", "span", "vantage", "flags", "interface", "mac")),
-        *((f"c{column}", rows.counts[:, column]) for column in np.flatnonzero(rows.counts.any(axis=0)).tolist()),
+        *((f"c{column}", figures) for column, figures in sorted(counts.columns().items())),
         *((name, getattr(rows, name)) for name in ("peer_row", "peer", "peer_bytes", "bit_row", "bit")),
     ]
     return [(name, _packed(one)) for name, one in plain if name in _COUNTING or (one.size and _speaks(one))]
@@ -244,43 +288,45 @@ def _packed(column: NDArray[Any]) -> tuple[str, bytes]:
 
 
 _TYPES = {
-    "exporter": np.int32, "span": np.int32, "vantage": np.int8, "flags": np.int8, "interface": np.int64,
-    "mac": np.int64, "peer_row": np.int32, "peer_bytes": np.int64, "bit_row": np.int32, "bit": np.int16,
+    "exporter": np.int64, "span": np.int64, "vantage": np.int8, "flags": np.int8, "interface": np.int64,
+    "mac": np.int64, "peer_row": np.int64, "peer_bytes": np.int64, "bit_row": np.int64, "bit": np.int16,
 }  # fmt: skip
 
 
-def _rows(columns: dict[str, tuple[str, bytes]]) -> Rows:
-    def read(name: str, kind: Any, count: int) -> NDArray[Any]:
-        if name not in columns:
-            return np.zeros(count, kind)
+def _arrivals(columns: dict[str, tuple[str, bytes]]) -> Arrivals:
+    """Columns of a message. What is compiled does not look where it reads: all that points somewhere is checked."""
+
+    def told(name: str, count: int) -> NDArray[Any]:
         dtype, raw = columns[name]
         if np.dtype(dtype).kind not in "iu":
             raise ValueError(f"{name} holds no integers")
-        column = np.frombuffer(raw, dtype).astype(kind)
+        column = np.frombuffer(raw, dtype)
         if len(column) != count:
             raise ValueError(f"{name} has {len(column)} of {count}")
         return column
+
+    def read(name: str, kind: Any, count: int) -> NDArray[Any]:
+        return told(name, count).astype(kind) if name in columns else np.zeros(count, kind)
 
     size = np.dtype(columns["key"][0]).itemsize
     count = len(columns["key"][1]) // size
     keys = np.frombuffer(columns["keys"][1], f"S{WIDTH}")
     base = read("base", np.int64, 2)
-    counts = np.zeros((NCOL, count), np.int64).T  # columns are read and added one by one
-    for column in Col:
-        if f"c{column.value}" in columns:
-            counts[:, column] = read(f"c{column.value}", np.int64, count)
     peers = len(columns["peer"][1]) // 16 if "peer" in columns else 0
     bits = len(columns["bit_row"][1]) // np.dtype(columns["bit_row"][0]).itemsize
     lengths = {"peer_row": peers, "peer_bytes": peers, "bit_row": bits, "bit": bits}
     plain = {name: read(name, kind, lengths.get(name, count)) for name, kind in _TYPES.items()}
-    for name, below in (("peer_row", count), ("bit_row", count), ("bit", 2 * SKETCH_BITS)):
-        if len(plain[name]) and not 0 <= int(plain[name].min()) <= int(plain[name].max()) < below:
+    who = read("key", np.int64, count)
+    pointing = (("peer_row", count), ("bit_row", count), ("bit", 2 * SKETCH_BITS), ("exporter", 1 << 31))
+    for name, values, below in (*((name, plain[name], below) for name, below in pointing), ("key", who, len(keys))):
+        if len(values) and not 0 <= int(values.min()) <= int(values.max()) < below:
             raise ValueError(f"{name} points nowhere")
-    return Rows(
-        key=keys[read("key", np.int64, count)],
+    return Arrivals(
+        keys=keys,
+        who=who,
         tick=read("tick", np.int64, count) + base[0],
         first_ns=read("first", np.int64, count) + base[1],
-        counts=counts,
+        counts=Counts.of({one.value: told(f"c{one.value}", count) for one in Col if f"c{one.value}" in columns}, count),
         peer=np.frombuffer(columns["peer"][1], "S16") if peers else np.zeros(0, "S16"),
         **plain,
     )

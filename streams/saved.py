@@ -10,7 +10,7 @@ that were made together are read together.
 
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -20,17 +20,18 @@ from numpy.typing import NDArray
 
 from controller.domain.errors import BadInput
 from streams import blocks
+from streams.amounts import Counts, narrow
 from streams.baseline import QUANTITIES, Baselines, Shape
 from streams.habits import HABITS, Habits
 from streams.keys import WIDTH
-from streams.lots import Counts, Lot, narrow, no_lot, together
+from streams.lots import Lot, no_lot, together
 from streams.rows import NCOL
 from streams.sensors import Sensors
 from streams.standing import Standing
 from streams.subjects import Subjects
 from streams.windows import LEARNED, Ints, Views
 
-VERSION = 4
+VERSION = 5
 
 Table = dict[str, NDArray[Any]]
 _PLAIN = ("last_tick", "tainted")
@@ -192,7 +193,7 @@ def _contributions(view: Ints, owners: Ints, views: Views) -> tuple[_Stretches, 
     at = back[lot.view]
     mine = np.flatnonzero(at >= 0)
     mine = mine[np.lexsort((lot.end[mine], lot.start[mine], at[mine]))]
-    amounts = {f"c{number}": column for number, column in lot.amounts.pick(mine).columns.items() if column.any()}
+    amounts = {f"c{number}": column for number, column in lot.amounts.pick(mine).columns().items() if column.any()}
     lots = _stretches(
         at[mine], owners, start=lot.start[mine], end=lot.end[mine], first_ns=lot.first_ns[mine],
         learns=lot.learns[mine], **amounts,
@@ -211,10 +212,14 @@ def whole(views: Views) -> Lot:
     if not recent and not lasting:
         return no_lot()
     lot = together([*recent, *lasting])
-    lot.end[: sum(map(len, recent))] = 0
     order = np.argsort(lot.peer_of, kind="stable")
-    lot.peer_of, lot.peer, lot.peer_bytes = lot.peer_of[order], lot.peer[order], lot.peer_bytes[order]
-    return lot
+    return replace(
+        lot,
+        end=np.where(np.arange(len(lot)) < sum(map(len, recent)), 0, lot.end),
+        peer_of=lot.peer_of[order],
+        peer=lot.peer[order],
+        peer_bytes=lot.peer_bytes[order],
+    )
 
 
 def read_buckets(raw: Mapping[int, bytes]) -> list[Bucket]:
@@ -287,11 +292,13 @@ def _restore(
         found[_absolute(lots["of"], lengths[:, 2], lengths[:, 1])].astype(np.int32),
         _counts(lots),
         lots["first_ns"],
-        narrow(_absolute(peers["of"], lengths[:, 3], lengths[:, 2])),
+        _absolute(peers["of"], lengths[:, 3], lengths[:, 2]).astype(np.int32),
         blocks.octets(blocks.joined(peers, "peer", _PEER)).view("S16")[:, 0],
         narrow(peers["peer_bytes"]),
         lots["learns"] > 0,
     )
+    if ((lot.end != 0) & (lot.end <= lot.start)).any():
+        raise ValueError("flows that end before they begin")
     lasting = np.flatnonzero(lot.end > 0)
     if len(lasting):
         views.put_lasting(lot.part(lasting))
@@ -318,4 +325,4 @@ def _counts(table: Table) -> Counts:
     columns = {int(name[1:]): narrow(column) for name, column in table.items() if name[0] == "c"}
     if any(number not in range(NCOL) for number in columns):
         raise ValueError("counts of nothing")
-    return Counts(len(table["of"]), columns)
+    return Counts.of(columns, len(table["of"]))

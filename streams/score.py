@@ -16,19 +16,22 @@ from controller.domain.rulebook import Rulebook
 from controller.domain.verdict import Verdict
 from controller.domain.wire import DecisionNote
 from streams import keys, saved
+from streams.amounts import raised
 from streams.baseline import Shape, empty_shape, hour_of_week, learn_shapes
 from streams.detecting import Detecting
 from streams.habits import HABITS
 from streams.looking import Gate, Look, admitted, look
 from streams.lots import distinct
 from streams.pending import Pending, Tick
-from streams.rows import Col, Rows, Symptom
+from streams.rows import Arrivals, Col, Symptom
 from streams.sensors import Sensors
 from streams.speaking import Speaker
 from streams.subjects import Subjects
 from streams.suffering import Suffering
 from streams.windows import LEARNED, MILLI, Ints, Views
 
+_HABITS = np.array([HABITS.index(column) if column in HABITS else -1 for column in Col])
+_SENT = [place for place, column in enumerate(HABITS) if column < Col.BYTES_IN]
 _BITS_IN_BYTES = np.array([8.0, 1.0, 1.0])
 
 
@@ -161,11 +164,11 @@ class Scorer:
         self._speaker.claim(heard.claims)
         self._suffering.hear(heard.symptoms)
 
-    def _add(self, tick: int, rows: Rows, names: Sequence[str]) -> None:
+    def _add(self, tick: int, rows: Arrivals, names: Sequence[str]) -> None:
         numbers = np.array([self._sensors.number(name) for name in names], np.int64)
-        slots = self._subjects.slots(rows.key)
+        slots = self._subjects.slots(rows.keys)
         self._subjects.last_tick[slots] = tick
-        views = self._views.find(slots, numbers[rows.exporter], rows.vantage.astype(np.int64))
+        views = self._views.find(slots[rows.who], numbers[rows.exporter], rows.vantage.astype(np.int64))
         window_end = (tick // self._window_ticks + 1) * self._window_ticks
         self._views.add(tick, rows, views, window_end=window_end)
         self._remember(tick, rows, views)
@@ -176,21 +179,16 @@ class Scorer:
         """Mark the buckets of these slots as changed."""
         self._dirty |= set(np.flatnonzero(np.bincount(self._subjects.bucket[slots])).tolist())
 
-    def _remember(self, tick: int, rows: Rows, views: Ints) -> None:
+    def _remember(self, tick: int, rows: Arrivals, views: Ints) -> None:
         """Add what a tick brought to what its subjects did of late; of several exporters the largest count."""
         unique, view = distinct(views, len(self._views.slot))
         slots, slot = distinct(self._views.slot[unique], self._subjects.size)
         says = admitted(self._views, unique, self._subjects, self._sensors.heard(tick))
+        seen = np.zeros((len(unique), len(HABITS)), np.int64)
+        rows.counts.put(seen, view.astype(np.int32), _HABITS, 1)
+        seen[:, _SENT] *= says[:, None]
         counts = np.zeros((len(slots), len(HABITS)), np.int64)
-        for place, column in enumerate(HABITS):
-            amounts = rows.counts[:, column]
-            if not amounts.any():
-                continue
-            seen = np.zeros(len(unique), np.int64)
-            np.add.at(seen, view, amounts)
-            if column < Col.BYTES_IN:
-                seen[~says] = 0
-            np.maximum.at(counts.reshape(-1), slot * len(HABITS) + place, seen)
+        raised(counts, slot, seen)
         self._subjects.habits.add(slots, counts, tick)
 
     def _look(self, tick: int) -> Look | None:
@@ -266,8 +264,7 @@ class Scorer:
         if not len(unique):
             return
         sums = np.zeros((len(unique), len(LEARNED)), np.int64)
-        for number in range(len(LEARNED)):
-            np.maximum.at(sums.reshape(-1), place * len(LEARNED) + number, learned[:, number])
+        raised(sums, place, learned)
         fit = (sums[:, LEARNED.index(Col.PACKETS)] > 0) & (self._subjects.tainted[unique] < end)
         unique = unique[fit]
         seconds = self._window_ticks * self._rules.scoring.tick_ms / 1000

@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.lots import Counts, Lot, distinct, narrow
-from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col, Flag, Rows
+from streams.amounts import narrow
+from streams.decode.compiled import compiled
+from streams.lots import Lot, distinct
+from streams.rows import NCOL, SKETCH_BITS, Arrivals, Col, Flag
 
 Ints = NDArray[np.int64]
 
@@ -24,6 +26,21 @@ SUMMED = (
     Col.BYTES, Col.PACKETS, Col.FRAGMENTS, Col.MALFORMED, Col.ODD, Col.PROBES, Col.MAIL, Col.BYTES_IN, Col.PACKETS_IN,
 )  # fmt: skip
 """Columns of which sums stand ready, for everybody's first look; the others are added up for those who get a second."""
+
+
+_EVERY = np.arange(NCOL)
+_VARIANCE = np.where(_EVERY == Col.VARIANCE, _EVERY, -1)
+_PLAIN = np.where(_EVERY == Col.VARIANCE, -1, _EVERY)
+
+
+def _places(columns: tuple[Col, ...]) -> Ints:
+    """By column its place among these, -1 for the others."""
+    found = np.full(NCOL, -1, np.int64)
+    found[list(columns)] = np.arange(len(columns))
+    return found
+
+
+_SUMMED, _LEARNED = _places(SUMMED), _places(LEARNED)
 
 
 class Views:
@@ -95,14 +112,8 @@ class Views:
             first = np.full(2 * int(slots.max()) + 1, -1, np.int64)
             first[: len(self._first)] = self._first
             self._first = first
-        view = self._first[slots]
-        left = np.arange(len(slots))
-        while len(left):
-            at = view[left]
-            other = (at >= 0) & ((self.exporter[at] != exporters[left]) | (self.vantage[at] != vantages[left]))
-            left = left[other]
-            view[left] = self.other[view[left]]
-        return view
+        wanted = (np.ascontiguousarray(one) for one in (slots, exporters, vantages))
+        return _known(self._first, self.other, self.exporter, self.vantage, *wanted)
 
     def _make(self, slots: Ints, exporters: Ints, vantages: Ints) -> None:
         """Make views, none of which there is; those of one subject stand together."""
@@ -150,19 +161,20 @@ class Views:
                 self._age()
             lot = self.recent.popleft()
             self._aging -= 1
-            _sum(np.subtract, self.slow, lot)
-            np.subtract.at(self.refs, lot.view, 1)
+            lot.amounts.put(self.slow, lot.view, _SUMMED, -1)
+            _count(self.refs, lot.view, -1)
         while self._aging < len(self.recent) and self.recent[self._aging].start[0] <= tick - self.fast_ticks:
             self._age()
         for end in sorted(end for end in self.lasting if end <= tick):
             for lot in self.lasting.pop(end):
-                self._last(np.subtract, lot)
+                self._last(lot, -1)
 
     def _age(self) -> None:
-        _sum(np.subtract, self.fast, self.recent[self._aging])
+        lot = self.recent[self._aging]
+        lot.amounts.put(self.fast, lot.view, _SUMMED, -1)
         self._aging += 1
 
-    def _last(self, by: np.ufunc, lot: Lot) -> None:
+    def _last(self, lot: Lot, by: int) -> None:
         """Put flows that last on or take them off; a view has a row of `rate` while it has such flows."""
         new, _ = distinct(lot.view[self.lane[lot.view] == 0].astype(np.int64), self._size)
         if len(new):
@@ -173,16 +185,21 @@ class Views:
                 self._lasts = np.concatenate((self._lasts, np.zeros_like(self._lasts)))
             self.lane[new] = self._lanes[-len(new) :]
             del self._lanes[-len(new) :]
-        lane = self.lane[lot.view].astype(np.int64)
-        for number, column in lot.amounts.columns.items():
-            by.at(self.rate.reshape(-1), lane * NCOL + number, column.astype(np.int64))
-        by.at(self._lasts, lane, 1)
-        by.at(self.refs, lot.view, 1)
+        lane, seconds = self.lane[lot.view], self._seconds(lot)
+        lot.amounts.put_scaled(self.rate, lane, _PLAIN, MILLI / seconds, by)
+        # The variance of a rate falls with the square of time.
+        lot.amounts.put_scaled(self.rate, lane, _VARIANCE, MILLI / (seconds * seconds), by)
+        _count(self._lasts, lane, by)
+        _count(self.refs, lot.view, by)
         over = lot.view[self._lasts[lane] == 0].astype(np.int64)
         if len(over):
             over, _ = distinct(over, self._size)
             self._lanes += self.lane[over].tolist()
             self.lane[over] = 0
+
+    def _seconds(self, lot: Lot) -> NDArray[np.float64]:
+        """Over how long each contribution of flows that last spreads."""
+        return (lot.end - lot.start) * np.float64(self.tick_ms / 1000)
 
     def sums(self, views: Ints, tick: int) -> tuple[Ints, Ints, Ints]:
         """Counts of these views (each once, n × NCOL) in `tick`, in the fast window and in the slow one."""
@@ -195,12 +212,10 @@ class Views:
             mine = np.flatnonzero(at >= 0)
             if not len(mine):
                 continue
+            some, rows = lot.amounts.pick(mine), at[mine].astype(np.int32)
             windows = [slow, *([fast] if number >= self._aging else []), *([now] if lot.start[0] == tick else [])]
-            base = at[mine] * NCOL
-            for column, amounts in lot.amounts.columns.items():
-                some = amounts[mine].astype(np.int64)
-                for window in windows:
-                    np.add.at(window.reshape(-1), base + column, some)
+            for window in windows:
+                some.put(window, rows, _EVERY, 1)
         return now, fast, slow
 
     def latest(self, tick: int) -> Lot | None:
@@ -225,74 +240,43 @@ class Views:
         """True when nothing is in the sliding windows: what there is, lasts."""
         return not self.recent
 
-    def add(self, tick: int, rows: Rows, view: Ints, *, window_end: int) -> None:
+    def add(self, tick: int, rows: Arrivals, view: Ints, *, window_end: int) -> None:
         """Take in the rows of `tick`, which lies in the window of baselines that ends at `window_end`."""
         marked = np.flatnonzero(rows.flags & ~np.int8(Flag.LATE))
         np.bitwise_or.at(self.flags, view[marked], rows.flags[marked] & ~np.int8(Flag.LATE))
-        placed = np.flatnonzero(rows.counts[:, Col.PACKETS] > 0)
-        for name in ("interface", "mac"):
-            column: Ints = getattr(self, name)
-            column[view[placed]] = 0
-            np.maximum.at(column, view[placed], getattr(rows, name)[placed])
+        _placed(self.interface, self.mac, view, rows.interface, rows.mac, rows.counts.some(Col.PACKETS) > 0)
         brief, long = np.flatnonzero(rows.span <= 1), np.flatnonzero(rows.span > 1)
         if len(brief):
-            counts = rows.counts if not len(long) else rows.counts[brief]
-            lot = _lot(rows, brief, view, Counts.of(counts), tick, tick + self.slow_ticks)
+            lot = _lot(rows, brief, view, np.broadcast_to(np.int64(tick + self.slow_ticks), len(brief)))
             self.put_recent(lot)
-            for place, number in enumerate(LEARNED):
-                self._learn(place, lot.view, MILLI * lot.amounts.some(number).astype(np.int64) * lot.learns)
-            self._sketched(tick, rows, view)
+            self._learn(lot, np.full(len(lot), float(MILLI)))
+            second = tick // self._second_ticks
+            _sketched(self.sketch, self.second, view, rows.bit_row, rows.bit, second)
         if len(long):
-            lot = _lot(rows, long, view, Counts.of(self._per_second(rows, long)), tick, 0)
-            lot.end = tick + rows.span[long].astype(np.int64)
+            lot = _lot(rows, long, view, tick + rows.span[long])
             self.put_lasting(lot)
-            left_ms = (np.minimum(lot.end, window_end) - tick) * self.tick_ms * lot.learns
-            self._learn_lasting(lot, left_ms)
-
-    def _per_second(self, rows: Rows, long: Ints) -> Ints:
-        """Thousandths a second of what spreads over its span. The variance of a rate falls with the square of time."""
-        seconds = (rows.span[long].astype(np.int64) * self.tick_ms) / 1000.0
-        amounts = rows.counts[long] * (MILLI / seconds)[:, None]
-        amounts[:, Col.VARIANCE] /= seconds
-        return np.minimum(amounts, float(MAX_COUNT * MILLI)).astype(np.int64)
+            self._learn_lasting(lot, np.minimum(lot.end, window_end) - tick)
 
     def put_recent(self, lot: Lot) -> None:
         """Count a lot of one tick in both windows; lots come in order of ticks."""
-        _sum(np.add, self.fast, lot)
-        _sum(np.add, self.slow, lot)
-        np.add.at(self.refs, lot.view, 1)
+        lot.amounts.put(self.fast, lot.view, _SUMMED, 1)
+        lot.amounts.put(self.slow, lot.view, _SUMMED, 1)
+        _count(self.refs, lot.view, 1)
         self.recent.append(lot)
 
     def put_lasting(self, lot: Lot) -> None:
         """Count flows that last, each until its end."""
-        self._last(np.add, lot)
-        for end in np.unique(lot.end).tolist():
-            self.lasting.setdefault(end, []).append(lot.part(np.flatnonzero(lot.end == end)))
+        self._last(lot, 1)
+        for end, part in lot.by_end():
+            self.lasting.setdefault(end, []).append(part)
 
-    def _learn(self, place: int, view: NDArray[Any], amounts: Ints) -> None:
-        if amounts.any():
-            np.add.at(self.learned.reshape(-1), view.astype(np.int64) * len(LEARNED) + place, amounts)
+    def _learn(self, lot: Lot, weights: NDArray[np.float64]) -> None:
+        """Add to what the window of baselines holds, in thousandths."""
+        lot.amounts.put_scaled(self.learned, lot.view, _LEARNED, weights * lot.learns)
 
-    def _learn_lasting(self, lot: Lot, left_ms: Ints) -> None:
-        for place, number in enumerate(LEARNED):
-            self._learn(place, lot.view, lot.amounts.some(number).astype(np.int64) * left_ms // 1000)
-
-    def _sketched(self, tick: int, rows: Rows, view: Ints) -> None:
-        second = tick // self._second_ticks
-        speaks = np.zeros(len(rows), np.bool_)
-        speaks[rows.bit_row] = True
-        touched = view[speaks]
-        stale = touched[self.second[touched] < second]
-        follows = self.second[stale] == second - 1
-        self.sketch[stale, 1] = np.where(follows[:, None], self.sketch[stale, 0], 0)
-        self.sketch[stale, 0] = 0
-        self.second[stale] = second
-        flat = self.sketch.reshape(-1)
-        bits = rows.bit.astype(np.int64)
-        where, bit = view[rows.bit_row] * (2 * _SKETCH_BYTES) + bits // 8, bits % 8
-        for place in range(8):
-            # One bit at a time: octets that are named twice come out right.
-            flat[where[bit == place]] |= np.uint8(1 << place)
+    def _learn_lasting(self, lot: Lot, ticks: Ints) -> None:
+        """Add what flows that last come to in so many ticks."""
+        self._learn(lot, MILLI * ticks / (lot.end - lot.start))
 
     def contacts(self, views: Ints, tick: int) -> NDArray[np.float64]:
         """Distinct peers and ports a second (n × 2) in the fuller of the last two seconds.
@@ -348,32 +332,77 @@ class Views:
 
     def _outlasting(self, start: int, ticks: int) -> None:
         for end, lots in self.lasting.items():
-            left_ms = min(end - start, ticks) * self.tick_ms
             for lot in lots:
-                self._learn_lasting(lot, left_ms * lot.learns.astype(np.int64))
+                self._learn_lasting(lot, np.full(len(lot), min(end - start, ticks)))
 
 
-def _sum(by: np.ufunc, table: Ints, lot: Lot) -> None:
-    """Put the summed columns of a lot on a table of sums, or take them off."""
-    flat, base = table.reshape(-1), lot.view.astype(np.int64) * len(SUMMED)
-    for place, number in enumerate(SUMMED):
-        if number in lot.amounts.columns:
-            by.at(flat, base + place, lot.amounts.columns[number].astype(np.int64))
-
-
-def _lot(rows: Rows, chosen: Ints, view: Ints, amounts: Counts, tick: int, end: int) -> Lot:
-    place = np.full(len(rows), -1, np.int64)
+def _lot(rows: Arrivals, chosen: Ints, view: Ints, end: Ints) -> Lot:
+    every = len(chosen) == len(rows)
+    place = np.full(len(rows), -1, np.int32)
     place[chosen] = np.arange(len(chosen))
     peer_of = place[rows.peer_row]
     peers = np.flatnonzero(peer_of >= 0)
     return Lot(
-        start=np.broadcast_to(np.int64(tick), len(chosen)),
-        end=np.broadcast_to(np.int64(end), len(chosen)),
+        start=np.broadcast_to(rows.tick[0], len(chosen)),
+        end=end,
         view=view[chosen].astype(np.int32),
-        amounts=amounts,
+        amounts=rows.counts if every else rows.counts.pick(chosen),
         first_ns=rows.first_ns[chosen],
-        peer_of=narrow(peer_of[peers]),
+        peer_of=peer_of[peers],
         peer=rows.peer[peers],
         peer_bytes=narrow(rows.peer_bytes[peers]),
         learns=(rows.flags[chosen] & Flag.LATE) == 0,
     )
+
+
+@compiled
+def _known(
+    first: Ints,
+    other: Ints,
+    exporter: Ints,
+    vantage: NDArray[np.int8],
+    slots: Ints,
+    exporters: Ints,
+    vantages: Ints,
+) -> Ints:
+    """The views that there are, -1 for others: a subject has few, one after the other."""
+    found = np.empty(len(slots), np.int64)
+    for at in range(len(slots)):
+        view = first[slots[at]]
+        while view >= 0 and (exporter[view] != exporters[at] or vantage[view] != vantages[at]):
+            view = other[view]
+        found[at] = view
+    return found
+
+
+@compiled
+def _count(table: Ints, rows: NDArray[np.int32], by: int) -> None:
+    for row in rows:
+        table[row] += by
+
+
+@compiled
+def _placed(interface: Ints, mac: Ints, view: Ints, interfaces: Ints, macs: Ints, counts: NDArray[np.bool_]) -> None:
+    """Where each view was seen last: of several places in one tick the largest numbers."""
+    for at in range(len(view)):
+        if counts[at]:
+            interface[view[at]] = mac[view[at]] = 0
+    for at in range(len(view)):
+        if counts[at]:
+            interface[view[at]] = max(interface[view[at]], interfaces[at])
+            mac[view[at]] = max(mac[view[at]], macs[at])
+
+
+@compiled
+def _sketched(
+    sketch: NDArray[np.uint8], second: Ints, view: Ints, bit_row: Ints, bits: NDArray[np.int16], now: int
+) -> None:
+    """Set bits of this second; what stood there becomes the second before, if it is."""
+    for at in range(len(bits)):
+        one = view[bit_row[at]]
+        if second[one] < now:
+            for place in range(sketch.shape[2]):
+                sketch[one, 1, place] = sketch[one, 0, place] if second[one] == now - 1 else 0
+                sketch[one, 0, place] = 0
+            second[one] = now
+        sketch[one, 0, bits[at] >> 3] |= np.uint8(1 << (bits[at] & 7))

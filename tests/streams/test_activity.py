@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from numpy.typing import NDArray
 
 from controller.domain.address import address_of, packed, subject_text
 from controller.domain.errors import BadInput
@@ -17,7 +18,7 @@ from controller.domain.rulebook import Rulebook
 from streams import keys, packing, rows
 from streams.activity import Combined, Combiner
 from streams.places import Charged, Places
-from streams.rows import Body, Col, Flag, Rows, Vantage
+from streams.rows import Arrivals, Body, Col, Flag, Rows, Vantage
 from tests.streams.world import (
     CORE,
     EDGE,
@@ -43,10 +44,10 @@ def combined(records: list[dict[str, Any]]) -> Combined:
     return COMBINER.frame(frame(records), source=FLOWS, kafka_ns=START)
 
 
-def subjects(combined: Combined) -> dict[str, Rows]:
+def subjects(combined: Combined) -> dict[str, Arrivals]:
     """Rows of each subject, over all partitions."""
     found: dict[str, list[int]] = {}
-    parts: dict[str, Rows] = {}
+    parts: dict[str, Arrivals] = {}
     for body in combined.bodies:
         _, some = rows.decode(body) if body else (None, None)
         if some is None:
@@ -59,8 +60,8 @@ def subjects(combined: Combined) -> dict[str, Rows]:
     return parts
 
 
-def count(part: Rows, column: Col) -> int:
-    return int(part.counts[:, column].sum())
+def count(part: Arrivals, column: Col) -> int:
+    return int(part.counts.some(column).sum())
 
 
 def test_each_record_is_counted_in_one_partition_and_no_other() -> None:
@@ -238,8 +239,33 @@ def test_rows_come_back_as_they_were(one: Rows) -> None:
     body, read = rows.decode(rows.encode(Body("t", [(1, 2)], ["a", "b", "c"]), one))
     assert (body.topic, body.heard, body.names) == ("t", [(1, 2)], ["a", "b", "c"])
     assert read is not None
-    for name in Rows.__slots__:
-        np.testing.assert_array_equal(getattr(read, name), getattr(one, name), err_msg=name)
+    assert_alike(read, one, np.arange(len(one)))
+
+
+def assert_alike(read: Arrivals, told: Rows, chosen: NDArray[np.int64]) -> None:
+    """What was read are these rows of what was told, with all that belongs to them."""
+    for name in ("key", "exporter", "tick", "span", "vantage", "flags", "interface", "mac", "first_ns"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(told, name)[chosen], err_msg=name)
+    np.testing.assert_array_equal(read.counts.table(rows.NCOL), told.counts[chosen])
+    for owner, names in (("peer_row", ("peer", "peer_bytes")), ("bit_row", ("bit",))):
+        mine = np.isin(getattr(told, owner), chosen)
+        places = np.searchsorted(chosen, getattr(told, owner)[mine]).tolist()
+        wanted = sorted(zip(places, *(getattr(told, name)[mine].tolist() for name in names), strict=True))
+        assert sorted(zip(*(getattr(read, name).tolist() for name in (owner, *names)), strict=True)) == wanted
+
+
+@given(some_rows(), st.lists(st.integers(0, 11), unique=True), st.integers(0, 12))
+@settings(deadline=None, derandomize=True)
+def test_rows_that_are_taken_apart_and_put_together_again_are_the_same(one: Rows, wanted: list[int], cut: int) -> None:
+    read = rows.decode(rows.encode(Body("t", [], ["a", "b", "c"]), one))[1]
+    assert read is not None
+    every = np.arange(len(one))
+    assert_alike(rows.joined([read.pick(every[:cut]), read.pick(every[cut:])]), one, every)
+    chosen = np.array(sorted(place for place in wanted if place < len(one)), np.int64)
+    assert_alike(read.pick(chosen), one, chosen)
+    again = rows.decode(rows.encode(Body("t", [], ["a", "b", "c"]), read))[1]
+    assert again is not None
+    assert_alike(again, one, every)
 
 
 @given(some_rows(), st.integers(1, 4), st.randoms(use_true_random=False))
@@ -250,11 +276,11 @@ def test_each_partition_reads_its_own_rows_of_a_frame(one: Rows, partitions: int
     heads = [Body("t", [(partition, 2)], ["a", "b", "c"]) for partition in range(partitions)]
     for partition, raw in enumerate(packing.bodies(heads, one, number, home)):
         body, read = rows.decode(raw)
-        mine = one.pick(np.flatnonzero(home == partition))
+        mine = np.flatnonzero(home == partition)
         assert body.heard == [(partition, 2)]
         assert (read is None) == (len(mine) == 0)
-        for name in Rows.__slots__ if read is not None else ():
-            np.testing.assert_array_equal(getattr(read, name), getattr(mine, name), err_msg=name)
+        if read is not None:
+            assert_alike(read, one, mine)
 
 
 def test_body_that_would_not_fit_a_message_is_squeezed() -> None:
@@ -268,7 +294,7 @@ def test_body_that_would_not_fit_a_message_is_squeezed() -> None:
     read = rows.decode(raw)[1]
     assert len(raw) < 900_000
     assert read is not None
-    np.testing.assert_array_equal(read.counts, one.counts)
+    np.testing.assert_array_equal(read.counts.table(rows.NCOL), one.counts)
 
 
 _KINDS: dict[str, Any] = {

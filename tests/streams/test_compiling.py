@@ -1,4 +1,4 @@
-"""What is compiled ahead is all that reading and grouping frames needs."""
+"""What is compiled ahead is all that reading, grouping and scoring frames needs."""
 
 import sys
 from dataclasses import replace
@@ -13,9 +13,12 @@ from streams.compiling import compile_all
 from streams.decode.datagrams import frame as frame_of
 from tests.streams import export_cases as cases
 from tests.streams import sflow_cases as samples
-from tests.streams.world import EDGE, FLOWS, START, frame, record, site
+from tests.streams.world import EDGE, FLOWS, MINUTE, SECOND, START, flood, frame, inbound, record, site, warm
 
 DATAGRAMS = Source("cordon.flows.wire", SourceFormat.DATAGRAMS)
+
+
+LATER = START + 6 * SECOND
 
 
 def signatures() -> dict[str, int]:
@@ -29,7 +32,7 @@ def signatures() -> dict[str, int]:
     return found
 
 
-def test_after_compiling_ahead_no_frame_makes_anything_compile() -> None:
+def test_after_compiling_ahead_nothing_of_a_frames_way_makes_anything_compile() -> None:
     compile_all()
     before = signatures()
     assert len(before) > 5
@@ -49,4 +52,8 @@ def test_after_compiling_ahead_no_frame_makes_anything_compile() -> None:
         received += combiner.frame(wire, source=DATAGRAMS, kafka_ns=START, memory=known).rows
     assert received >= len(datagrams), "every kind was read"
     assert combiner.frame(frame([record(START, "198.18.4.7")]), source=FLOWS, kafka_ns=START).received == 1
+    bench = warm(partitions=2)
+    bench.run([*flood("198.18.0.7"), inbound(START, "198.18.0.8", time_flow_start_ns=START - MINUTE)], until_ns=LATER)
+    bench.become(bench.saved()).mark(LATER + MINUTE)
+    assert bench.verdicts
     assert signatures() == before

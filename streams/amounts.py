@@ -1,0 +1,197 @@
+"""Counts of many rows by column, as narrow as they came, and the loops that add them up, compiled.
+
+Most columns of a tick's rows are zero everywhere and most figures are small: a row of twenty-eight columns of eight
+octets comes down to some twenty octets. Nothing is rounded, and what was added is taken off again exactly.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.decode.compiled import compiled
+
+Ints = NDArray[np.int64]
+
+MOST = 1 << 58
+"""Largest scaled figure: sixteen of them can be added up. A terabyte a second, in thousandths of an octet, is 2^50."""
+
+_MOST = float(MOST)
+_KINDS: dict[int, Any] = {1: np.dtype(np.uint8), 2: np.dtype(np.uint16), 4: np.dtype(np.uint32), 8: np.dtype(np.int64)}
+
+
+def narrow(column: NDArray[Any]) -> NDArray[Any]:
+    """The same whole numbers in the least width."""
+    if column.size and int(column.min()) >= 0:
+        high = int(column.max())
+        for size in (1, 2, 4):
+            if high < 1 << 8 * size:
+                found: NDArray[Any] = column.astype(_KINDS[size])
+                return found
+    return column.astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """n rows of counts by column; a column that is zero everywhere is left out."""
+
+    length: int
+    octets: NDArray[np.uint8]
+    pieces: Ints  # k × 3: number of the column, octets of a figure, where the first one stands
+
+    @staticmethod
+    def of(columns: Mapping[int, NDArray[Any]], length: int) -> "Counts":
+        """From columns by number, each of `length` whole numbers: unsigned ones of any width, or of 64 bits."""
+        octets, pieces, at = [], [], 0
+        for number, column in sorted(columns.items()):
+            size = column.dtype.itemsize
+            if column.dtype != _KINDS.get(size):
+                column, size = column.astype(np.int64), 8
+            pieces.append((number, size, at))
+            octets.append(np.ascontiguousarray(column).view(np.uint8))
+            at += length * size
+            if at % 8:  # so that every column stands where numbers of its width may
+                octets.append(np.zeros(8 - at % 8, np.uint8))
+                at += 8 - at % 8
+        joined = np.concatenate(octets) if octets else np.zeros(0, np.uint8)
+        return Counts(length, joined, np.array(pieces, np.int64).reshape(-1, 3))
+
+    @staticmethod
+    def dense(table: Ints) -> "Counts":
+        """From a table of n × columns."""
+        spoken = np.flatnonzero(table.any(axis=0)).tolist()
+        return Counts.of({number: narrow(table[:, number]) for number in spoken}, len(table))
+
+    @staticmethod
+    def joined(parts: Sequence["Counts"]) -> "Counts":
+        """All rows, in this order."""
+        if len(parts) == 1:
+            return parts[0]
+        columns = [part.columns() for part in parts]
+        numbers = {number for one in columns for number in one}
+        none = [np.zeros(part.length, np.uint8) for part in parts]
+        return Counts.of(
+            {
+                number: np.concatenate([one.get(number, zeros) for one, zeros in zip(columns, none, strict=True)])
+                for number in numbers
+            },
+            sum(part.length for part in parts),
+        )
+
+    def columns(self) -> dict[int, NDArray[Any]]:
+        """The columns by number."""
+        return {
+            number: self.octets[at : at + size * self.length].view(_KINDS[size])
+            for number, size, at in self.pieces.tolist()
+        }
+
+    def some(self, number: int) -> NDArray[Any]:
+        """One column in some width."""
+        found = self.columns().get(number)
+        return np.zeros(self.length, np.uint8) if found is None else found
+
+    def pick(self, chosen: Ints) -> "Counts":
+        """These rows only, in this order."""
+        return Counts.of({number: column[chosen] for number, column in self.columns().items()}, len(chosen))
+
+    def cut(self, low: int, high: int) -> "Counts":
+        """The rows from `low` up to, not with, `high`."""
+        return Counts.of({number: column[low:high] for number, column in self.columns().items()}, high - low)
+
+    def table(self, across: int) -> Ints:
+        """N × `across`."""
+        made = np.zeros((self.length, across), np.int64)
+        for number, column in self.columns().items():
+            made[:, number] = column
+        return made
+
+    def put(self, table: Ints, rows: NDArray[np.int32], places: Ints, by: int) -> None:
+        """Add to rows of a table, `by` times, the columns that have a place in it: `places` by column, -1 for none."""
+        _put(self.octets, self.pieces, self.length, table, rows, places, by)
+
+    def put_scaled(
+        self, table: Ints, rows: NDArray[np.int32], places: Ints, weights: NDArray[np.float64], by: int = 1
+    ) -> None:
+        """Add them, each times the weight of its row and rounded down, `by` times; at most MOST each."""
+        _put_scaled(self.octets, self.pieces, self.length, table, rows, places, weights, by)
+
+
+@compiled
+def raised(table: Ints, rows: Ints, figures: Ints) -> None:
+    """Raise rows of a table to these figures, column by column, where they are lower."""
+    for at in range(len(rows)):
+        for column in range(figures.shape[1]):
+            table[rows[at], column] = max(table[rows[at], column], figures[at, column])
+
+
+@compiled
+def _put(
+    octets: NDArray[np.uint8],
+    pieces: Ints,
+    length: int,
+    table: Ints,
+    rows: NDArray[np.int32],
+    places: Ints,
+    by: int,
+) -> None:
+    for piece in range(len(pieces)):
+        place, size, at = places[pieces[piece, 0]], pieces[piece, 1], pieces[piece, 2]
+        if place < 0:
+            continue
+        told = octets[at : at + size * length]
+        if size == 1:
+            _add(told, table, rows, place, by)
+        elif size == 2:
+            _add(told.view(np.uint16), table, rows, place, by)
+        elif size == 4:
+            _add(told.view(np.uint32), table, rows, place, by)
+        else:
+            _add(told.view(np.int64), table, rows, place, by)
+
+
+@compiled
+def _add(column: NDArray[Any], table: Ints, rows: NDArray[np.int32], place: int, by: int) -> None:
+    for at in range(len(rows)):
+        table[rows[at], place] += by * np.int64(column[at])
+
+
+@compiled
+def _put_scaled(
+    octets: NDArray[np.uint8],
+    pieces: Ints,
+    length: int,
+    table: Ints,
+    rows: NDArray[np.int32],
+    places: Ints,
+    weights: NDArray[np.float64],
+    by: int,
+) -> None:
+    for piece in range(len(pieces)):
+        place, size, at = places[pieces[piece, 0]], pieces[piece, 1], pieces[piece, 2]
+        if place < 0:
+            continue
+        told = octets[at : at + size * length]
+        if size == 1:
+            _add_scaled(told, table, rows, place, weights, by)
+        elif size == 2:
+            _add_scaled(told.view(np.uint16), table, rows, place, weights, by)
+        elif size == 4:
+            _add_scaled(told.view(np.uint32), table, rows, place, weights, by)
+        else:
+            _add_scaled(told.view(np.int64), table, rows, place, weights, by)
+
+
+@compiled
+def _add_scaled(
+    column: NDArray[Any],
+    table: Ints,
+    rows: NDArray[np.int32],
+    place: int,
+    weights: NDArray[np.float64],
+    by: int,
+) -> None:
+    for at in range(len(rows)):
+        if column[at]:
+            table[rows[at], place] += by * np.int64(min(column[at] * weights[at], _MOST))
