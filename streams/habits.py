@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.decode.compiled import compiled
 from streams.rows import Col
 
 HABITS = [Col.PACKETS, Col.VARIANCE, Col.PROBES, Col.REPLIES, Col.LOGINS, Col.TALK_IN]
@@ -21,7 +22,7 @@ class Habits:
     COLUMNS = ("habit", "habit_tick")
 
     def __init__(self, half_life: float) -> None:
-        self._half_life = half_life
+        self.half_life = half_life
         self.habit = np.zeros((0, len(HABITS)))
         self.habit_tick = np.zeros(0, np.int64)
 
@@ -40,11 +41,31 @@ class Habits:
 
     def add(self, slots: NDArray[np.int64], counts: NDArray[np.int64], tick: int) -> None:
         """Add counts (n × HABITS) to distinct slots."""
-        self.habit[slots] = self.now(slots, tick) + counts
-        self.habit_tick[slots] = tick
+        _faded(self.habit, self.habit_tick, slots, counts, tick, self.half_life)
 
     def now(self, slots: NDArray[np.int64], tick: int) -> NDArray[np.float64]:
         """What is left of everything at `tick` (n × HABITS)."""
-        left = np.exp2(-np.maximum(tick - self.habit_tick[slots], 0) / self._half_life)
+        left = np.exp2(-np.maximum(tick - self.habit_tick[slots], 0) / self.half_life)
         amounts: NDArray[np.float64] = self.habit[slots] * left[:, None]
         return amounts
+
+
+@compiled
+def _faded(
+    habit: NDArray[np.float64],
+    habit_tick: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    tick: int,
+    half_life: float,
+) -> None:
+    """Let what there is fade until `tick`, and add what came."""
+    before, left = tick, 1.0
+    for at in range(len(slots)):
+        slot = slots[at]
+        if habit_tick[slot] != before:  # most were heard together
+            before = habit_tick[slot]
+            left = 2.0 ** (-max(tick - before, 0) / half_life)
+        for place in range(counts.shape[1]):
+            habit[slot, place] = habit[slot, place] * left + counts[at, place]
+        habit_tick[slot] = tick

@@ -9,15 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.domain.rulebook import Detectors, Scoring
+from controller.domain.rulebook import Scoring
 from streams.baseline import QUANTITIES, Shape, hour_of_week
-from streams.detect.spoofed_source import FEW
-from streams.habits import HABITS
 from streams.reading import CONFIDENCE, Bools, Floats, Reading
 from streams.rows import IN, OUT, Col, Flag, Vantage
 from streams.sensors import Sensors
 from streams.subjects import ROLES, Subjects
-from streams.windows import MILLI, SUMMED, Ints, Views
+from streams.windows import MILLI, Ints, Views
 
 _ENOUGH = 30.0
 _CLASSES = (Col.FRAGMENTS, Col.MALFORMED, Col.ODD, Col.MAIL, Col.SYN_ONLY, Col.PROBES)
@@ -44,63 +42,6 @@ def admitted(views: Views, chosen: Ints, subjects: Subjects, heard: NDArray[np.b
     own = (homes == views.exporter[chosen][:, None]).any(axis=1) & (views.vantage[chosen] == Vantage.UNPLACED)
     counts: Bools = (views.vantage[chosen] == Vantage.EDGE) | ~home_heard | own
     return counts
-
-
-class Gate:
-    """The least that any detector looks at. Who stays below all of it cannot be accused of anything.
-
-    It asks what a lower bound could be at most, of sums that stand ready. Only what is added can lift a subject over
-    it: who was below and was heard no more is below still.
-    """
-
-    def __init__(self, detectors: Detectors, scoring: Scoring) -> None:
-        one = detectors
-        least: dict[Col, float] = {
-            Col.BYTES: min(one.flood.bits_per_s, one.flood_ratio.floor_bits_per_s) / 8,
-            Col.PACKETS: min(one.flood.packets_per_s, one.flood_ratio.floor_packets_per_s),
-            Col.FRAGMENTS: one.fragments.packets_per_s,
-            Col.MALFORMED: one.malformed.packets_per_s,
-            Col.ODD: one.odd_protocol.packets_per_s,
-            Col.MAIL: one.mail_burst.flows_per_s,
-            Col.BYTES_IN: one.flood_ratio.floor_bits_per_s / 8,
-            Col.PACKETS_IN: one.flood_ratio.floor_packets_per_s,
-        }
-        self._figures = np.array([least.get(column, np.inf) for column in SUMMED])
-        self._spoofed = one.spoofed_source.packets_per_s * FEW
-        self._contacts = np.array([one.scan.peers_per_s, one.scan.ports_per_s])
-        self._habits = np.array([one.one_sided.replies, one.one_sided.knocks, one.login_burst.sessions])
-        self._burst_s = scoring.burst_factor * scoring.tick_ms / 1000
-
-    def passed(self, views: Views, subjects: Subjects, slots: Ints, tick: int) -> Ints:
-        """Those of these slots that are worth a look, for what they do or for what they did over minutes."""
-        chosen = views.of(slots)
-        of = views.slot[chosen]
-        most = self._most(views, chosen)
-        loud, probes, spoofed = (np.zeros(subjects.size, np.bool_) for _ in range(3))
-        loud[of[(2 * most >= self._figures).any(axis=1)]] = True
-        probes[of[most[:, SUMMED.index(Col.PROBES)] > 0]] = True
-        probing = chosen[probes[of]]
-        loud[views.slot[probing[(2 * views.contacts(probing, tick) >= self._contacts).any(axis=1)]]] = True
-        spoofed[of[(views.flags[chosen] & Flag.SPOOFED) > 0]] = True
-        loud[of[spoofed[of] & (2 * most[:, SUMMED.index(Col.PACKETS)] >= self._spoofed)]] = True
-        loud[slots[self._persists(subjects, slots, tick)]] = True
-        passed: Ints = slots[loud[slots]]
-        return passed
-
-    def _most(self, views: Views, chosen: Ints) -> Floats:
-        """What the rate of each summed column could be at most, of each view. The last tick lies in the last second."""
-        tick_s = views.tick_ms / 1000
-        most: Floats = views.fast[chosen] / min(views.fast_ticks * tick_s, self._burst_s)
-        np.maximum(most, views.slow[chosen] / (views.slow_ticks * tick_s), out=most)
-        lane = views.lane[chosen]
-        lasts = np.flatnonzero(lane)
-        most[lasts] += views.rate[lane[lasts]][:, SUMMED] / MILLI
-        return most
-
-    def _persists(self, subjects: Subjects, slots: Ints, tick: int) -> Bools:
-        habit = subjects.habits.now(slots, tick)
-        columns = [HABITS.index(column) for column in (Col.REPLIES, Col.PROBES, Col.LOGINS)]
-        return np.asarray((2 * habit[:, columns] >= self._habits).any(axis=1))
 
 
 def look(

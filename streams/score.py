@@ -19,8 +19,9 @@ from streams import keys, saved
 from streams.amounts import raised
 from streams.baseline import Shape, empty_shape, hour_of_week, learn_shapes
 from streams.detecting import Detecting
+from streams.gate import Gate
 from streams.habits import HABITS
-from streams.looking import Gate, Look, admitted, look
+from streams.looking import Look, admitted, look
 from streams.lots import distinct
 from streams.pending import Pending, Tick
 from streams.rows import Arrivals, Col, Symptom
@@ -195,7 +196,7 @@ class Scorer:
         """Read who is loud enough to matter, and whom something is said about; everybody while a device suffers."""
         asked, _ = distinct(np.concatenate((self._fresh, self._loud)), self._subjects.size)
         self._fresh = asked[:0]
-        self._loud = self._gate.passed(self._views, self._subjects, asked, tick)
+        self._loud = self._gate.passed(self._views, self._subjects.habits, asked, tick)
         if self._suffering.busy:
             chosen = self._views.active()
         else:

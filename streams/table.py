@@ -7,6 +7,7 @@ places of a table, and looks a hundred thousand keys up in a few rounds of NumPy
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.decode.compiled import compiled
 from streams.keys import WIDTH, hash_words
 
 Ints = NDArray[np.int64]
@@ -80,17 +81,7 @@ class KeyTable:
 
     def _probe(self, words: Words) -> tuple[Ints, Ints]:
         """Slot and place of each key; slot -1 where the table has none."""
-        mask = len(self._places) - 1
-        place, step = _path(words, mask)
-        slots = np.full(len(words), _EMPTY, np.int64)
-        left = np.arange(len(words))
-        while len(left):
-            there = self._places[place[left]]
-            same = (there >= 0) & (self._words[there] == words[left]).all(axis=1)
-            slots[left[same]] = there[same]
-            left = left[~same & (there != _EMPTY)]
-            place[left] = (place[left] + step[left]) & mask
-        return slots, place
+        return _probed(self._places, self._words, words, *_path(words, len(self._places) - 1))
 
     def _put(self, slots: Ints) -> None:
         """Write slots of distinct keys that the table does not hold; it has room for them."""
@@ -116,7 +107,8 @@ class KeyTable:
 
 
 def _words(keys: NDArray[np.bytes_]) -> Words:
-    words: Words = np.ascontiguousarray(keys, f"S{WIDTH}").view("<u8").reshape(-1, _WORDS)
+    # A copy: what is compiled is compiled once, for arrays of one layout that may be written.
+    words: Words = np.array(keys, f"S{WIDTH}").view("<u8").reshape(-1, _WORDS)
     return words
 
 
@@ -127,3 +119,25 @@ def _path(words: Words, mask: int) -> tuple[Ints, Ints]:
     place = (state >> np.uint64(16)).astype(np.int64) & mask
     step = (state >> np.uint64(40)).astype(np.int64) | 1
     return place, step
+
+
+@compiled
+def _probed(places: NDArray[np.int32], held: Words, words: Words, place: Ints, step: Ints) -> tuple[Ints, Ints]:
+    """Slot and place of each key, and -1 where the table has none; `place` says where each is looked for first."""
+    mask, slots = len(places) - 1, np.full(len(words), _EMPTY, np.int64)
+    for at in range(len(words)):
+        while places[place[at]] != _EMPTY:
+            slot = places[place[at]]
+            if slot >= 0 and _same(held, slot, words, at):
+                slots[at] = slot
+                break
+            place[at] = (place[at] + step[at]) & mask
+    return slots, place
+
+
+@compiled
+def _same(held: Words, slot: int, words: Words, at: int) -> bool:
+    for word in range(_WORDS):  # noqa: SIM110 - compiled
+        if held[slot, word] != words[at, word]:
+            return False
+    return True

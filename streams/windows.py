@@ -28,6 +28,10 @@ SUMMED = (
 """Columns of which sums stand ready, for everybody's first look; the others are added up for those who get a second."""
 
 
+DISTINCT = -SKETCH_BITS * np.log(np.maximum(SKETCH_BITS - np.arange(SKETCH_BITS + 1), 0.5) / SKETCH_BITS)
+"""How many there were, by how many bits of a sketch they set: linear counting over 256 bits (Whang, Vander-Zanden and
+Taylor 1990), good to some 5 % up to a few hundred."""
+
 _EVERY = np.arange(NCOL)
 _VARIANCE = np.where(_EVERY == Col.VARIANCE, _EVERY, -1)
 _PLAIN = np.where(_EVERY == Col.VARIANCE, -1, _EVERY)
@@ -50,8 +54,8 @@ class Views:
         self.tick_ms = tick_ms
         self.fast_ticks = max(round(FAST_S * 1000 / tick_ms), 1)
         self.slow_ticks = max(round(SLOW_S * 1000 / tick_ms), self.fast_ticks)
-        self._second_ticks = max(1000 // tick_ms, 1)
-        self._first = np.zeros(0, np.int64)  # by subject: its newest view, -1 none
+        self.second_ticks = max(1000 // tick_ms, 1)
+        self.first = np.zeros(0, np.int64)  # by subject: its newest view, -1 none
         self._free: list[int] = []
         self._size = 0
         self.recent: deque[Lot] = deque()
@@ -108,12 +112,12 @@ class Views:
 
     def _known(self, slots: Ints, exporters: Ints, vantages: Ints) -> Ints:
         """The views that there are, -1 for others: a subject has few, one after the other."""
-        if len(slots) and int(slots.max()) >= len(self._first):
+        if len(slots) and int(slots.max()) >= len(self.first):
             first = np.full(2 * int(slots.max()) + 1, -1, np.int64)
-            first[: len(self._first)] = self._first
-            self._first = first
+            first[: len(self.first)] = self.first
+            self.first = first
         wanted = (np.ascontiguousarray(one) for one in (slots, exporters, vantages))
-        return _known(self._first, self.other, self.exporter, self.vantage, *wanted)
+        return _known(self.first, self.other, self.exporter, self.vantage, *wanted)
 
     def _make(self, slots: Ints, exporters: Ints, vantages: Ints) -> None:
         """Make views, none of which there is; those of one subject stand together."""
@@ -135,12 +139,12 @@ class Views:
         if not len(views):
             return
         slots = self.slot[views]
-        self._first[slots] = -2
+        self.first[slots] = -2
         self.live[views] = False
         self._free += views.tolist()
         held = self.held()
-        left = held[self._first[self.slot[held]] == -2]
-        self._first[slots] = -1
+        left = held[self.first[self.slot[held]] == -2]
+        self.first[slots] = -1
         self._string(left[np.argsort(self.slot[left], kind="stable")])
 
     def _string(self, views: Ints) -> None:
@@ -150,9 +154,9 @@ class Views:
         slots = self.slot[views]
         last = np.append(slots[1:] != slots[:-1], True)
         self.other[views] = np.append(views[1:], -1)
-        self.other[views[last]] = self._first[slots[last]]
+        self.other[views[last]] = self.first[slots[last]]
         head = np.append(True, slots[1:] != slots[:-1])
-        self._first[slots[head]] = views[head]
+        self.first[slots[head]] = views[head]
 
     def advance(self, tick: int) -> None:
         """Let go of what has left the windows by the start of `tick`."""
@@ -224,7 +228,7 @@ class Views:
 
     def of(self, slots: Ints) -> Ints:
         """The active views of these subjects, each of which is named once."""
-        view = self._first[slots[slots < len(self._first)]]
+        view = self.first[slots[slots < len(self.first)]]
         found = []
         while len(view := view[view >= 0]):
             found.append(view)
@@ -250,7 +254,7 @@ class Views:
             lot = _lot(rows, brief, view, np.broadcast_to(np.int64(tick + self.slow_ticks), len(brief)))
             self.put_recent(lot)
             self._learn(lot, np.full(len(lot), float(MILLI)))
-            second = tick // self._second_ticks
+            second = tick // self.second_ticks
             _sketched(self.sketch, self.second, view, rows.bit_row, rows.bit, second)
         if len(long):
             lot = _lot(rows, long, view, tick + rows.span[long])
@@ -279,19 +283,15 @@ class Views:
         self._learn(lot, MILLI * ticks / (lot.end - lot.start))
 
     def contacts(self, views: Ints, tick: int) -> NDArray[np.float64]:
-        """Distinct peers and ports a second (n × 2) in the fuller of the last two seconds.
-
-        Linear counting over 256 bits (Whang, Vander-Zanden and Taylor 1990): good to some 5 % up to a few hundred.
-        """
-        second = tick // self._second_ticks
+        """Distinct peers and ports a second (n × 2) in the fuller of the last two seconds."""
+        second = tick // self.second_ticks
         age = second - self.second[views]
         words = self.sketch[views].view(np.uint64)
-        ones = np.bitwise_count(words).reshape(len(views), 2, 2, _SKETCH_BYTES // 16).sum(axis=3).astype(np.float64)
-        ones[age > 1] = 0.0
-        ones[age == 1, 1] = 0.0
-        zeros = np.maximum(SKETCH_BITS - ones.max(axis=1), 0.5)
+        ones = np.bitwise_count(words).reshape(len(views), 2, 2, _SKETCH_BYTES // 16).sum(axis=3)
+        ones[age > 1] = 0
+        ones[age == 1, 1] = 0
         spread = self.rate[self.lane[views]][:, (Col.PEERS_SPREAD, Col.PORTS_SPREAD)] / (MILLI * MILLI)
-        estimate: NDArray[np.float64] = -SKETCH_BITS * np.log(zeros / SKETCH_BITS) + spread
+        estimate: NDArray[np.float64] = DISTINCT[ones.max(axis=1)] + spread
         return estimate
 
     @property

@@ -1,0 +1,175 @@
+"""Who is worth a look: everybody's first, cheap one at the end of a tick, compiled."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.rulebook import Detectors, Scoring
+from streams.decode.compiled import compiled
+from streams.detect.spoofed_source import FEW
+from streams.habits import HABITS, Habits
+from streams.rows import SKETCH_BITS, Col, Flag
+from streams.windows import DISTINCT, MILLI, SUMMED, Ints, Views
+
+_SUMMED = np.array(SUMMED, np.int64)
+_PACKETS, _PROBES = SUMMED.index(Col.PACKETS), SUMMED.index(Col.PROBES)
+_SPREADS = (int(Col.PEERS_SPREAD), int(Col.PORTS_SPREAD))
+_SPOOFED = int(Flag.SPOOFED)
+_PERSISTING = np.array([HABITS.index(column) for column in (Col.REPLIES, Col.PROBES, Col.LOGINS)])
+_WORDS = SKETCH_BITS // 64
+_ONES, _PAIRS, _FOURS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
+_EIGHTS = np.uint64(0x0101010101010101)
+
+
+class Least(NamedTuple):
+    """Half of the least that any detector looks at."""
+
+    figures: NDArray[np.float64]  # a second, of each summed column
+    spoofed: float  # packets a second, of a subject that also forges addresses
+    contacts: NDArray[np.float64]  # peers and ports a second, of a subject that knocks
+    habits: NDArray[np.float64]  # replies, knocks and logins of late
+
+
+class Seen(NamedTuple):
+    """What stands ready of views, subjects and habits; see `streams.windows.Views` and `streams.habits.Habits`."""
+
+    first: Ints
+    other: Ints
+    refs: Ints
+    flags: NDArray[np.int8]
+    fast: Ints
+    slow: Ints
+    lane: NDArray[np.int32]
+    rate: Ints
+    second: Ints
+    sketch: NDArray[np.uint64]  # a view's words: of this second and the one before, peers and ports
+    habit: NDArray[np.float64]
+    habit_tick: Ints
+
+
+class Gate:
+    """The least that any detector looks at. Who stays below all of it cannot be accused of anything.
+
+    It asks what a lower bound could be at most, of sums that stand ready. Only what is added can lift a subject over
+    it: who was below and was heard no more is below still.
+    """
+
+    def __init__(self, detectors: Detectors, scoring: Scoring) -> None:
+        one = detectors
+        least: dict[Col, float] = {
+            Col.BYTES: min(one.flood.bits_per_s, one.flood_ratio.floor_bits_per_s) / 8,
+            Col.PACKETS: min(one.flood.packets_per_s, one.flood_ratio.floor_packets_per_s),
+            Col.FRAGMENTS: one.fragments.packets_per_s,
+            Col.MALFORMED: one.malformed.packets_per_s,
+            Col.ODD: one.odd_protocol.packets_per_s,
+            Col.MAIL: one.mail_burst.flows_per_s,
+            Col.BYTES_IN: one.flood_ratio.floor_bits_per_s / 8,
+            Col.PACKETS_IN: one.flood_ratio.floor_packets_per_s,
+        }
+        self._least = Least(
+            figures=np.array([least.get(column, np.inf) for column in SUMMED]) / 2,
+            spoofed=one.spoofed_source.packets_per_s * FEW / 2,
+            contacts=np.array([one.scan.peers_per_s, one.scan.ports_per_s]) / 2,
+            habits=np.array([one.one_sided.replies, one.one_sided.knocks, one.login_burst.sessions]) / 2,
+        )
+        self._burst_s = scoring.burst_factor * scoring.tick_ms / 1000
+
+    def passed(self, views: Views, habits: Habits, slots: Ints, tick: int) -> Ints:
+        """Those of these slots that are worth a look, for what they do or for what they did over minutes.
+
+        The last tick lies in the last second: what it holds is bounded by that.
+        """
+        tick_s = views.tick_ms / 1000
+        seen = Seen(
+            views.first, views.other, views.refs, views.flags, views.fast, views.slow, views.lane, views.rate,
+            views.second, views.sketch.view(np.uint64).reshape(len(views.sketch), -1),
+            habits.habit, habits.habit_tick,
+        )  # fmt: skip
+        fast_s = min(views.fast_ticks * tick_s, self._burst_s)
+        second = tick // views.second_ticks
+        return _passed(seen, self._least, slots, fast_s, views.slow_ticks * tick_s, second, tick, habits.half_life)
+
+
+@compiled
+def _passed(
+    seen: Seen,
+    least: Least,
+    slots: Ints,
+    fast_s: float,
+    slow_s: float,
+    second: int,
+    tick: int,
+    half_life: float,
+) -> Ints:
+    passed, count = np.empty(len(slots), np.int64), 0
+    for slot in slots:
+        if _persists(seen, least, slot, tick, half_life) or _is_loud(seen, least, slot, 1 / fast_s, 1 / slow_s, second):
+            passed[count] = slot
+            count += 1
+    return passed[:count].copy()
+
+
+@compiled
+def _persists(seen: Seen, least: Least, slot: int, tick: int, half_life: float) -> bool:
+    for place in range(len(_PERSISTING)):
+        amount = seen.habit[slot, _PERSISTING[place]]
+        if amount >= least.habits[place]:
+            amount *= 2.0 ** (-max(tick - seen.habit_tick[slot], 0) / half_life)
+            if amount >= least.habits[place]:
+                return True
+    return False
+
+
+@compiled
+def _is_loud(seen: Seen, least: Least, slot: int, per_fast: float, per_slow: float, second: int) -> bool:
+    """Whether any view of the subject says so. A subject knows neither knocking nor forging of one view alone."""
+    knocks, forges, packets, contacts = False, False, 0.0, False
+    view = seen.first[slot] if slot < len(seen.first) else -1
+    while view >= 0:
+        if seen.refs[view] > 0:
+            for place in range(len(_SUMMED)):
+                most = max(seen.fast[view, place] * per_fast, seen.slow[view, place] * per_slow)
+                if seen.lane[view] > 0:
+                    most += seen.rate[seen.lane[view], _SUMMED[place]] / MILLI
+                if most >= least.figures[place]:
+                    return True
+                if place == _PACKETS:
+                    packets = max(packets, most)
+                elif place == _PROBES:
+                    knocks = knocks or most > 0
+            forges = forges or seen.flags[view] & _SPOOFED != 0
+        view = seen.other[view]
+    if forges and packets >= least.spoofed:
+        return True
+    view = seen.first[slot] if knocks else -1
+    while view >= 0 and not contacts:
+        contacts = seen.refs[view] > 0 and _contacts(seen, view, second, least.contacts)
+        view = seen.other[view]
+    return contacts
+
+
+@compiled
+def _contacts(seen: Seen, view: int, second: int, least: NDArray[np.float64]) -> bool:
+    """Whether a view's estimate of distinct peers or ports is as large as that; see `Views.contacts`."""
+    age = second - seen.second[view]
+    for kind in range(2):
+        ones = 0
+        for before in range(2 - age):  # the second before counts while this one is young
+            found = 0
+            for word in range(_WORDS):
+                found += _bits(seen.sketch[view, (2 * before + kind) * _WORDS + word])
+            ones = max(ones, found)
+        spread = seen.rate[seen.lane[view], _SPREADS[kind]] / (MILLI * MILLI)
+        if spread + DISTINCT[ones] >= least[kind]:
+            return True
+    return False
+
+
+@compiled
+def _bits(word: np.uint64) -> int:
+    """How many bits are set: added up in pairs, fours and octets."""
+    word -= (word >> np.uint64(1)) & _ONES
+    word = (word & _PAIRS) + ((word >> np.uint64(2)) & _PAIRS)
+    word = (word + (word >> np.uint64(4))) & _FOURS
+    return int((word * _EIGHTS) >> np.uint64(56))
