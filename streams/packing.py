@@ -4,20 +4,14 @@ A frame of samples has rows by the hundred and columns by the dozen, for each of
 each by NumPy would cost more than all that goes before.
 """
 
-import zlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.compiled import compiled
-from streams.rows import NCOL, VERSION, Body, Rows
-
-COMPRESS_FROM = 900_000
-"""Octets above which a body is compressed, so that it fits a message of Kafka. To squeeze all would take longer than
-to make them; where room counts, the broker's own compression does it."""
+from streams.rows import NCOL, Body, Rows, encode
 
 _PLAIN = ("key", "tick", "first", "exporter", "span", "vantage", "flags", "interface", "mac")
 _LISTS = ("peer_row", "peer_bytes", "bit_row", "bit")
@@ -25,7 +19,6 @@ _NAMES = (*_PLAIN, *(f"c{column}" for column in range(NCOL)), *_LISTS)
 _KEY, _BIT_ROW = _NAMES.index("key"), _NAMES.index("bit_row")
 _COUNTS, _AFTER = len(_PLAIN), len(_PLAIN) + NCOL
 _DTYPES = {1: "|u1", 2: "<u2", 4: "<u4", 8: "<i8"}
-_ENCODER = msgspec.msgpack.Encoder()
 
 
 class Table(NamedTuple):
@@ -84,15 +77,9 @@ def bodies(heads: Sequence[Body], rows: Rows, number: NDArray[np.int64], home: N
             head.columns["keys"] = (keys.dtype.str, keys[key_at:key_end].tobytes())
             if peer_end > peer_at:
                 head.columns["peer"] = (peers.dtype.str, peers[peer_at:peer_end].tobytes())
-        made.append(_encoded(head))
+        made.append(encode(head, None))
         key_at, peer_at = key_end, peer_end
     return made
-
-
-def _encoded(body: Body) -> bytes:
-    raw = _ENCODER.encode(body)
-    squeezed = len(raw) > COMPRESS_FROM
-    return bytes((ord("C"), VERSION, squeezed)) + (zlib.compress(raw, 1) if squeezed else raw)
 
 
 @compiled

@@ -4,7 +4,6 @@ A row is what one exporter saw of one subject in one tick. Counts are whole numb
 that adding them up gives the same in any order.
 """
 
-import zlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -17,10 +16,14 @@ from controller.domain.errors import BadInput
 from streams.amounts import Counts
 from streams.keys import WIDTH
 from streams.lots import distinct
+from streams.squeezing import restored, squeezed
 
-VERSION = 2
+VERSION = 3
+HEAD = bytes((ord("C"), VERSION))
 SKETCH_BITS = 256
-_COMPRESS_FROM = 20_000
+SQUEEZE_ABOVE = 900_000
+"""Octets above which a body is squeezed, so that it fits a message of Kafka. To squeeze all would take longer than to
+make them; where room counts, the broker's own compression does it."""
 
 
 class Col(IntEnum):
@@ -223,27 +226,25 @@ def encode(body: Body, rows: Rows | Arrivals | None) -> bytes:
     """Body and rows as bytes. Columns shrink to the smallest integers that hold them; columns of zeros are left out."""
     if rows is not None and len(rows):
         body.columns = dict(_columns(rows))
-    raw = _ENCODER.encode(body)
-    squeezed = len(raw) > _COMPRESS_FROM
-    return bytes((ord("C"), VERSION, squeezed)) + (zlib.compress(raw, 1) if squeezed else raw)
+    return HEAD + squeezed(_ENCODER.encode(body), SQUEEZE_ABOVE)
 
 
 def decode(raw: bytes) -> tuple[Body, Arrivals | None]:
     """Read `encode`. Raises BadInput."""
-    if raw[:2] != bytes((ord("C"), VERSION)):
+    if raw[:2] != HEAD:
         raise BadInput(f"not activity of version {VERSION}")
     try:
-        body = _DECODER.decode(zlib.decompress(raw[3:]) if raw[2] else raw[3:])
+        body = _DECODER.decode(restored(raw[2:]))
         return body, _arrivals(body.columns) if body.columns else None
-    except (msgspec.MsgspecError, zlib.error, ValueError, TypeError, KeyError, IndexError) as error:
+    except (msgspec.MsgspecError, ValueError, TypeError, KeyError, IndexError) as error:
         raise BadInput(f"activity: {error}") from None
 
 
 def records(raw: bytes) -> int:
     """How many source records a message of activity stands for; 0 when it cannot be read."""
     try:
-        body = _DECODER.decode(zlib.decompress(raw[3:]) if raw[2] else raw[3:])
-    except (msgspec.MsgspecError, zlib.error, IndexError):
+        body = _DECODER.decode(restored(raw[2:]))
+    except (msgspec.MsgspecError, BadInput):
         return 0
     return sum(count for _, count in body.heard)
 

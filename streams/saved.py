@@ -8,7 +8,6 @@ All buckets of one checkpoint are made as four tables sorted by bucket, of which
 that were made together are read together.
 """
 
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -27,11 +26,14 @@ from streams.keys import WIDTH
 from streams.lots import Lot, no_lot, together
 from streams.rows import NCOL
 from streams.sensors import Sensors
+from streams.squeezing import restored, squeezed
 from streams.standing import Standing
 from streams.subjects import Subjects
 from streams.windows import LEARNED, Ints, Views
 
 VERSION = 5
+SQUEEZE_ABOVE = 4_096
+"""Octets of what belongs to no bucket."""
 
 Table = dict[str, NDArray[Any]]
 _PLAIN = ("last_tick", "tainted")
@@ -72,14 +74,14 @@ _LAYOUT = msgspec.msgpack.Decoder(tuple[tuple[blocks.Column, ...], ...])
 
 def meta(value: Meta) -> bytes:
     """Meta as bytes."""
-    return zlib.compress(_ENCODER.encode(value), 1)
+    return squeezed(_ENCODER.encode(value), SQUEEZE_ABOVE)
 
 
 def read_meta(raw: bytes) -> Meta:
     """Read `meta`. Raises BadInput."""
     try:
-        found = _META.decode(zlib.decompress(raw))
-    except (msgspec.MsgspecError, zlib.error) as error:
+        found = _META.decode(restored(raw))
+    except msgspec.MsgspecError as error:
         raise BadInput(f"state of a scorer: {error}") from None
     if found.version != VERSION:
         raise BadInput(f"state of a scorer: version {found.version} where {VERSION} is spoken")
@@ -192,7 +194,7 @@ def _contributions(view: Ints, owners: Ints, views: Views) -> tuple[_Stretches, 
     back[view] = np.arange(len(view))
     at = back[lot.view]
     mine = np.flatnonzero(at >= 0)
-    mine = mine[np.lexsort((lot.end[mine], lot.start[mine], at[mine]))]
+    mine = mine[_order(at[mine], lot.start[mine], lot.end[mine])]
     amounts = {f"c{number}": column for number, column in lot.amounts.pick(mine).columns().items() if column.any()}
     lots = _stretches(
         at[mine], owners, start=lot.start[mine], end=lot.end[mine], first_ns=lot.first_ns[mine],
@@ -204,6 +206,19 @@ def _contributions(view: Ints, owners: Ints, views: Views) -> tuple[_Stretches, 
     chosen = np.repeat(first - np.cumsum(told) + told, told) + np.arange(len(owner))
     peer = blocks.words(np.ascontiguousarray(lot.peer[chosen], "S16"))
     return lots, _stretches(owner, lots.cuts, peer=peer, peer_bytes=lot.peer_bytes[chosen])
+
+
+def _order(*keys: Ints) -> Ints:
+    """Where rows stand when sorted by keys, the first above the others; equal ones stay as they stood.
+
+    What fits one word is sorted as such: a third of the time of sorting by one key after the other.
+    """
+    word, bits = np.zeros(len(keys[0]), np.int64), 0
+    for key in keys if len(word) else ():
+        low, wide = int(key.min()), int(key.max() - key.min()).bit_length()
+        word, bits = (word << wide) | (key - low), bits + wide
+    found: Ints = np.argsort(word, kind="stable") if bits < 64 else np.lexsort(keys[::-1])
+    return found
 
 
 def whole(views: Views) -> Lot:

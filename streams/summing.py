@@ -23,6 +23,10 @@ _PEERS, _PORTS = int(Col.PEERS_SPREAD), int(Col.PORTS_SPREAD)
 _SENT = 1 << Col.BYTES | 1 << Col.PACKETS | 1 << Col.FLOWS
 _RECEIVED = 1 << Col.BYTES_IN | 1 << Col.PACKETS_IN
 _IN = _RECEIVED | 1 << Col.ANSWERS_IN | 1 << Col.TALK_IN
+_DE_BRUIJN = 0x077C_B531
+_PLACE_OF_BIT = np.argsort([(_DE_BRUIJN << bit & 0xFFFF_FFFF) >> 27 for bit in range(32)])
+"""Which bit it is, by the first five of a de Bruijn sequence shifted so far (Leiserson, Prokop and Randall 1998)."""
+
 _FOR_ALL, _STRAY = 1 << Col.GROUP, 1 << Col.LOOPED
 
 
@@ -154,12 +158,11 @@ def _add_all(
     counts: NDArray[np.int64], row: int, said: int, amounts: NDArray[np.int64], kinds: NDArray[np.int64]
 ) -> None:
     """Add to each column of which `said` has the bit."""
-    column = 0
     while said:
-        if said & 1:
-            _add(counts, row, column, amounts[kinds[column]])
-        said >>= 1
-        column += 1
+        lowest = said & -said
+        column = _PLACE_OF_BIT[(lowest * _DE_BRUIJN & 0xFFFF_FFFF) >> 27]
+        _add(counts, row, column, amounts[kinds[column]])
+        said ^= lowest
 
 
 class Contacts(NamedTuple):
