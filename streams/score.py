@@ -106,6 +106,7 @@ class Scorer:
             self._next = tick + 1
             if self._next % self._window_ticks == 0:
                 self._next = self._learn(self._next, limit)
+                self._views.shrink()
         self._next = max(self._next, limit)
         return verdicts
 

@@ -34,7 +34,7 @@ class Subjects:
         self.last_tick = np.zeros(0, np.int64)
         self.tainted = np.zeros(0, np.int64)  # end of the last window of baselines with volumetric evidence in it
         self.role = np.zeros(0, np.int16)  # index into ROLES, -1 unknown
-        self.homes = np.zeros((0, _HOMES), np.int64)  # sensors at the subject's own ports, -1 none
+        self.homes = np.zeros((0, _HOMES), np.int32)  # sensors at the subject's own ports, -1 none
 
     _COLUMNS = ("bucket", "attachment", "mail_server", "last_tick", "tainted", "role", "homes")
 

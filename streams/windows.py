@@ -5,6 +5,7 @@ taken off exactly as it was put on, so that the order of arrival leaves no trace
 """
 
 from collections import deque
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,10 @@ DISTINCT = -SKETCH_BITS * np.log(np.maximum(SKETCH_BITS - np.arange(SKETCH_BITS 
 """How many there were, by how many bits of a sketch they set: linear counting over 256 bits (Whang, Vander-Zanden and
 Taylor 1990), good to some 5 % up to a few hundred."""
 
+SPARSE = 4
+"""Room is given back when there is so many times as much as is taken."""
+
+_LEAST = 256
 _EVERY = np.arange(NCOL)
 _VARIANCE = np.where(_EVERY == Col.VARIANCE, _EVERY, -1)
 _PLAIN = np.where(_EVERY == Col.VARIANCE, -1, _EVERY)
@@ -64,13 +69,31 @@ class Views:
         self.rate = np.zeros((1, NCOL), np.int64)  # row 0 stays zero
         self._lasts = np.zeros(1, np.int64)  # flows by row of `rate`
         self._lanes: list[int] = []
-        self._grow(256)
+        self._grow(_LEAST)
 
     def _grow(self, room: int) -> None:
+        self._lay(room, np.arange(self._size))
+
+    def shrink(self) -> None:
+        """Give room back when most of it is free. Views are numbered anew: numbers from before say nothing any more."""
+        held = self.held()
+        if SPARSE * len(held) > len(self.slot) or len(self.slot) <= _LEAST:
+            return
+        place = np.full(self._size + 1, -1, np.int64)  # the last stands for none
+        place[held] = np.arange(len(held))
+        self._lay(max(2 * len(held), _LEAST), held)
+        self._size, self._free = len(held), []
+        self.first, self.other = place[np.maximum(self.first, -1)], place[self.other]
+        for lot in (*self.recent, *chain.from_iterable(self.lasting.values())):
+            lot.view[:] = place[lot.view]
+
+    def _lay(self, room: int, held: Ints) -> None:
+        """Tables with so much room, that begin with these views."""
+
         def widened(name: str, shape: tuple[int, ...], kind: Any) -> None:
             new = np.zeros((room, *shape), kind)
-            if self._size:
-                new[: self._size] = getattr(self, name)[: self._size]
+            if len(held):
+                new[: len(held)] = getattr(self, name)[held]
             setattr(self, name, new)
 
         for name, kind in (("vantage", np.int8), ("flags", np.int8), ("live", np.bool_)):
