@@ -34,9 +34,9 @@ class Least(NamedTuple):
 class Seen(NamedTuple):
     """What stands ready of views, subjects and habits; see `streams.windows.Views` and `streams.habits.Habits`."""
 
-    first: Ints
-    other: Ints
-    refs: Ints
+    first: NDArray[np.int32]
+    other: NDArray[np.int32]
+    refs: NDArray[np.int32]
     flags: NDArray[np.int8]
     fast: Ints
     slow: Ints

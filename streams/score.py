@@ -24,6 +24,7 @@ from streams.habits import HABITS
 from streams.looking import Look, admitted, look
 from streams.lots import distinct
 from streams.pending import Pending, Tick
+from streams.room import given_back
 from streams.rows import Arrivals, Col, Symptom
 from streams.sensors import Sensors
 from streams.speaking import Speaker
@@ -107,6 +108,7 @@ class Scorer:
             if self._next % self._window_ticks == 0:
                 self._next = self._learn(self._next, limit)
                 self._views.shrink()
+                given_back(self._subjects.size)
         self._next = max(self._next, limit)
         return verdicts
 

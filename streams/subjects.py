@@ -28,7 +28,7 @@ class Subjects:
         self.host: list[Host | None] = []
         self.baselines = Baselines()
         self.habits = Habits(habit_half_life)
-        self.bucket = np.zeros(0, np.int64)
+        self.bucket = np.zeros(0, np.int32)
         self.attachment = np.zeros(0, np.bool_)
         self.mail_server = np.zeros(0, np.bool_)
         self.last_tick = np.zeros(0, np.int64)

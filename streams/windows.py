@@ -60,7 +60,7 @@ class Views:
         self.fast_ticks = max(round(FAST_S * 1000 / tick_ms), 1)
         self.slow_ticks = max(round(SLOW_S * 1000 / tick_ms), self.fast_ticks)
         self.second_ticks = max(1000 // tick_ms, 1)
-        self.first = np.zeros(0, np.int64)  # by subject: its newest view, -1 none
+        self.first = np.zeros(0, np.int32)  # by subject: its newest view, -1 none
         self._free: list[int] = []
         self._size = 0
         self.recent: deque[Lot] = deque()
@@ -79,7 +79,7 @@ class Views:
         held = self.held()
         if SPARSE * len(held) > len(self.slot) or len(self.slot) <= _LEAST:
             return
-        place = np.full(self._size + 1, -1, np.int64)  # the last stands for none
+        place = np.full(self._size + 1, -1, np.int32)  # the last stands for none
         place[held] = np.arange(len(held))
         self._lay(max(2 * len(held), _LEAST), held)
         self._size, self._free = len(held), []
@@ -98,11 +98,12 @@ class Views:
 
         for name, kind in (("vantage", np.int8), ("flags", np.int8), ("live", np.bool_)):
             widened(name, (), kind)
-        for name in ("slot", "exporter", "interface", "mac", "refs", "second", "other"):
+        for name in ("slot", "exporter", "interface", "mac", "second"):
             widened(name, (), np.int64)
+        for name in ("refs", "lane", "other"):
+            widened(name, (), np.int32)
         for name in ("fast", "slow"):
             widened(name, (len(SUMMED),), np.int64)
-        widened("lane", (), np.int32)
         widened("learned", (len(LEARNED),), np.int64)
         widened("sketch", (2, _SKETCH_BYTES), np.uint8)
 
@@ -113,9 +114,9 @@ class Views:
     flags: NDArray[np.int8]
     interface: Ints
     mac: Ints
-    refs: Ints
+    refs: NDArray[np.int32]
     second: Ints
-    other: Ints  # the next view of the same subject, -1 none
+    other: NDArray[np.int32]  # the next view of the same subject, -1 none
     fast: Ints
     slow: Ints
     lane: NDArray[np.int32]  # the row of `rate` that holds what lasts; 0 nothing does
@@ -136,7 +137,7 @@ class Views:
     def _known(self, slots: Ints, exporters: Ints, vantages: Ints) -> Ints:
         """The views that there are, -1 for others: a subject has few, one after the other."""
         if len(slots) and int(slots.max()) >= len(self.first):
-            first = np.full(2 * int(slots.max()) + 1, -1, np.int64)
+            first = np.full(int(1.25 * slots.max()) + _LEAST, -1, np.int32)
             first[: len(self.first)] = self.first
             self.first = first
         wanted = (np.ascontiguousarray(one) for one in (slots, exporters, vantages))
@@ -251,11 +252,11 @@ class Views:
 
     def of(self, slots: Ints) -> Ints:
         """The active views of these subjects, each of which is named once."""
-        view = self.first[slots[slots < len(self.first)]]
+        view = self.first[slots[slots < len(self.first)]].astype(np.int64)
         found = []
         while len(view := view[view >= 0]):
             found.append(view)
-            view = self.other[view]
+            view = self.other[view].astype(np.int64)
         every = np.concatenate(found) if found else np.zeros(0, np.int64)
         return every[self.refs[every] > 0]
 
@@ -380,8 +381,8 @@ def _lot(rows: Arrivals, chosen: Ints, view: Ints, end: Ints) -> Lot:
 
 @compiled
 def _known(
-    first: Ints,
-    other: Ints,
+    first: NDArray[np.int32],
+    other: NDArray[np.int32],
     exporter: Ints,
     vantage: NDArray[np.int8],
     slots: Ints,
@@ -399,7 +400,7 @@ def _known(
 
 
 @compiled
-def _count(table: Ints, rows: NDArray[np.int32], by: int) -> None:
+def _count(table: NDArray[Any], rows: NDArray[np.int32], by: int) -> None:
     for row in rows:
         table[row] += by
 
