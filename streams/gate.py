@@ -102,51 +102,46 @@ def _passed(
     tick: int,
     half_life: float,
 ) -> Ints:
+    # Columns are named here once: to take one out of a tuple costs as much as the rest of a view.
+    first, other, refs, flags = seen.first, seen.other, seen.refs, seen.flags
+    fast, slow, lane, rate = seen.fast, seen.slow, seen.lane, seen.rate
+    figures, known, half = least.figures, len(seen.first), least.habits
+    habit, habit_tick = seen.habit, seen.habit_tick
     passed, count = np.empty(len(slots), np.int64), 0
     for slot in slots:
-        if _persists(seen, least, slot, tick, half_life) or _is_loud(seen, least, slot, 1 / fast_s, 1 / slow_s, second):
+        loud, knocks, forges, packets = False, False, False, 0.0
+        for place in range(len(_PERSISTING)):
+            amount = habit[slot, _PERSISTING[place]]
+            if amount >= half[place]:
+                loud |= amount * 2.0 ** (-max(tick - habit_tick[slot], 0) / half_life) >= half[place]
+        view = first[slot] if slot < known else -1
+        while view >= 0:  # a subject neither knocks nor forges addresses for one view alone
+            if refs[view] > 0:
+                for place in range(len(_SUMMED)):
+                    most = max(fast[view, place] / fast_s, slow[view, place] / slow_s)
+                    if lane[view] > 0:
+                        most += rate[lane[view], _SUMMED[place]] / MILLI
+                    loud |= most >= figures[place]
+                    if place == _PACKETS:
+                        packets = max(packets, most)
+                    elif place == _PROBES:
+                        knocks |= most > 0
+                forges |= flags[view] & _SPOOFED != 0
+            view = other[view]
+        loud |= forges and packets >= least.spoofed
+        if loud or (knocks and _scans(seen, first[slot], second, least.contacts)):
             passed[count] = slot
             count += 1
     return passed[:count].copy()
 
 
 @compiled
-def _persists(seen: Seen, least: Least, slot: int, tick: int, half_life: float) -> bool:
-    for place in range(len(_PERSISTING)):
-        amount = seen.habit[slot, _PERSISTING[place]]
-        if amount >= least.habits[place]:
-            amount *= 2.0 ** (-max(tick - seen.habit_tick[slot], 0) / half_life)
-            if amount >= least.habits[place]:
-                return True
-    return False
-
-
-@compiled
-def _is_loud(seen: Seen, least: Least, slot: int, per_fast: float, per_slow: float, second: int) -> bool:
-    """Whether any view of the subject says so. A subject knows neither knocking nor forging of one view alone."""
-    knocks, forges, packets, contacts = False, False, 0.0, False
-    view = seen.first[slot] if slot < len(seen.first) else -1
+def _scans(seen: Seen, view: int, second: int, least: NDArray[np.float64]) -> bool:
     while view >= 0:
-        if seen.refs[view] > 0:
-            for place in range(len(_SUMMED)):
-                most = max(seen.fast[view, place] * per_fast, seen.slow[view, place] * per_slow)
-                if seen.lane[view] > 0:
-                    most += seen.rate[seen.lane[view], _SUMMED[place]] / MILLI
-                if most >= least.figures[place]:
-                    return True
-                if place == _PACKETS:
-                    packets = max(packets, most)
-                elif place == _PROBES:
-                    knocks = knocks or most > 0
-            forges = forges or seen.flags[view] & _SPOOFED != 0
+        if seen.refs[view] > 0 and _contacts(seen, view, second, least):
+            return True
         view = seen.other[view]
-    if forges and packets >= least.spoofed:
-        return True
-    view = seen.first[slot] if knocks else -1
-    while view >= 0 and not contacts:
-        contacts = seen.refs[view] > 0 and _contacts(seen, view, second, least.contacts)
-        view = seen.other[view]
-    return contacts
+    return False
 
 
 @compiled

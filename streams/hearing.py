@@ -53,8 +53,11 @@ def _heard(marks: _Marks, home: NDArray[np.int64], counted: NDArray[np.int32], e
     sighted, shared = 0, 0
     exporter, partition, tick, stamp = np.int64(-1), np.int64(-1), np.int64(-1), np.int64(-1)
     sighting, share = 0, 0
+    # Columns are named here once: to take one out of a tuple costs more than to read from it.
+    owns, receipts, rates, visible = marks.exporter, marks.receipt_ns, marks.sampling, marks.fragments_visible
+    skewed, skews = marks.skewed, marks.skew_ns
     for at in range(count):
-        own, last = np.int64(marks.exporter[at]), marks.receipt_ns[at]
+        own, last = np.int64(owns[at]), receipts[at]
         place = home[counted[at]] if counted[at] >= 0 else np.int64(0)
         now = tick if last == stamp else last // tick_ns
         if own != exporter or now != tick:
@@ -67,14 +70,14 @@ def _heard(marks: _Marks, home: NDArray[np.int64], counted: NDArray[np.int32], e
             shares[share, 0], shares[share, 1] = place, now
         exporter, partition, tick, stamp = own, place, now, last
         shares[share, 2] += 1
-        rate = marks.sampling[at]
+        rate = rates[at]
         sightings[sighting, 2] += 1
         sightings[sighting, 3] = max(sightings[sighting, 3], last)
         sightings[sighting, 4] = max(sightings[sighting, 4], rate)
         seen[own, 0] += 1
         seen[own, 1] = max(seen[own, 1], last)
-        seen[own, 2] |= marks.fragments_visible[at]
-        seen[own, 3] += marks.skewed[at]
-        seen[own, 4] = max(seen[own, 4], marks.skew_ns[at])
+        seen[own, 2] |= visible[at]
+        seen[own, 3] += skewed[at]
+        seen[own, 4] = max(seen[own, 4], skews[at])
         seen[own, 5] = max(seen[own, 5], rate)
     return Heard(seen, sightings[:sighted].copy(), shares[:shared].copy())

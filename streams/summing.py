@@ -107,7 +107,12 @@ def span_of(duration_ns: int, tick_ns: int) -> int:
 @compiled
 def placed(told: Told, known: Known, tick_ns: int, lowest_tick: int) -> Placed:
     """Find the rows. Ticks count from `lowest_tick`, before which there is none."""
-    count = len(told.exporter)
+    # Columns are named here once: to take one out of a tuple costs more than to read from it.
+    charges, exporters, receipts, durations = told.charge, told.exporter, told.receipt_ns, told.duration_ns
+    src, dst, dst_mac = told.src, told.dst, told.dst_mac
+    payers, owners, facts, stray = known.paying, known.owner, known.facts, known.stray
+    group, group_mac = known.group, known.group_mac
+    count = len(exporters)
     sender, receiver = np.full(count, -1, np.int32), np.full(count, -1, np.int32)
     echo = np.full(count, -1, np.int32)
     room = 16
@@ -117,26 +122,26 @@ def placed(told: Told, known: Known, tick_ns: int, lowest_tick: int) -> Placed:
     rows = 0
     stamp, tick = np.int64(-1), np.int64(0)
     for at in range(count):
-        charge = told.charge[at]
-        paying, owner = known.paying[charge], known.owner[told.dst[at]]
-        loops = known.stray[charge] and (known.group_mac[told.dst_mac[at]] or known.group[told.dst[at]])
+        charge = charges[at]
+        paying, owner = payers[charge], owners[dst[at]]
+        loops = stray[charge] and (group_mac[dst_mac[at]] or group[dst[at]])
         if paying < 0 and owner < 0 and not loops:
             continue
-        if told.receipt_ns[at] != stamp:
-            stamp = told.receipt_ns[at]
+        if receipts[at] != stamp:
+            stamp = receipts[at]
             tick = stamp // tick_ns - lowest_tick
-        low = np.uint64(tick << 24 | span_of(told.duration_ns[at], tick_ns))
-        exporter = np.int64(told.exporter[at]) << 8
+        low = np.uint64(tick << 24 | span_of(durations[at], tick_ns))
+        exporter = np.int64(exporters[at]) << 8
         if paying >= 0:
-            high = np.uint64(np.int64(paying) << 32 | exporter | known.facts[charge, 0])
+            high = np.uint64(np.int64(paying) << 32 | exporter | facts[charge, 0])
             sender[at] = place_of(high, low, slots, idents, rows)
             rows = max(rows, sender[at] + 1)
         if owner >= 0:
             high = np.uint64(np.int64(owner) << 32 | exporter | _EDGE)
             receiver[at] = place_of(high, low, slots, idents, rows)
             rows = max(rows, receiver[at] + 1)
-        if loops and known.owner[told.src[at]] >= 0:
-            high = np.uint64(np.int64(known.owner[told.src[at]]) << 32 | exporter | _EDGE)
+        if loops and owners[src[at]] >= 0:
+            high = np.uint64(np.int64(owners[src[at]]) << 32 | exporter | _EDGE)
             echo[at] = place_of(high, low, slots, idents, rows)
             rows = max(rows, echo[at] + 1)
     return Placed(sender, receiver, echo, idents[:rows].copy())
@@ -273,17 +278,21 @@ def sums(
     octets, packets, protocol, ip = told.bytes, told.packets, told.protocol, told.ip
     src, dst, src_port, dst_port = told.src, told.dst, told.src_port, told.dst_port
     bit_of, charge, stray = known.bit, told.charge, known.stray
+    sampling, receipts, sessions, dst_mac = told.sampling, told.receipt_ns, told.flows, told.dst_mac
+    tcp_flags, icmp_type, fragment, malformed = told.tcp_flags, told.icmp_type, told.fragment, told.malformed
+    discarded, expected = told.discarded, told.expected
+    group, group_mac, charges = known.group, known.group_mac, known.facts
     for at in range(count):
         sender, receiver, echo = senders[at], receivers[at], echoes[at]
         if sender < 0 and receiver < 0 and echo < 0:
             continue
-        rate, stamp = told.sampling[at], told.receipt_ns[at]
+        rate, stamp = sampling[at], receipts[at]
         amounts[0], amounts[1] = _times(packets[at], rate), _times(octets[at], rate)
-        amounts[2] = _times(told.flows[at], rate)
+        amounts[2] = _times(sessions[at], rate)
         said = of_protocol(
             protocol[at],
-            told.tcp_flags[at] & 0x3F,
-            told.icmp_type[at],
+            tcp_flags[at] & 0x3F,
+            icmp_type[at],
             src_port[at],
             dst_port[at],
             octets[at],
@@ -293,13 +302,13 @@ def sums(
         small = packets[at] > 0 and octets[at] < packets[at] * SMALL
         # Exporters that aggregate may leave the protocol out.
         strange = odd[protocol[at]] and not (ip[at] and protocol[at] < 0)
-        said |= marks(strange, small, told.fragment[at], told.malformed[at], told.discarded[at], told.expected[at])
+        said |= marks(strange, small, fragment[at], malformed[at], discarded[at], expected[at])
         if sender >= 0:
             first[sender] = min(first[sender], stamp)
-            _charge(facts, sender, known.facts, charge[at])
+            _charge(facts, sender, charges, charge[at])
             _add(counts, sender, _SAMPLES, packets[at])
             _add(counts, sender, _VARIANCE, _times(amounts[0], rate - 1))
-            if known.group_mac[told.dst_mac[at]] or known.group[dst[at]]:
+            if group_mac[dst_mac[at]] or group[dst[at]]:
                 said |= _FOR_ALL | (_STRAY if stray[charge[at]] else 0)
             _add_all(counts, sender, (said | _SENT) & ~_IN, amounts, kinds)
             to = dst[at]

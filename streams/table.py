@@ -7,7 +7,7 @@ places of a table, and looks a hundred thousand keys up in a few rounds of NumPy
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.compiled import compiled
+from streams.decode.compiled import compiled, inlined
 from streams.keys import WIDTH, hash_words
 
 Ints = NDArray[np.int64]
@@ -135,9 +135,9 @@ def _probed(places: NDArray[np.int32], held: Words, words: Words, place: Ints, s
     return slots, place
 
 
-@compiled
+@inlined
 def _same(held: Words, slot: int, words: Words, at: int) -> bool:
-    for word in range(_WORDS):  # noqa: SIM110 - compiled
-        if held[slot, word] != words[at, word]:
-            return False
-    return True
+    differs = np.uint64(0)
+    for word in range(_WORDS):
+        differs |= held[slot, word] ^ words[at, word]
+    return bool(differs == 0)
