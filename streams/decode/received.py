@@ -39,11 +39,11 @@ def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
     parts, skipped = [], 0
     sampled = np.flatnonzero(version == _SFLOW)
     if len(sampled):
-        found = sflow.samples(grams, sampled)
+        found = sflow.sampled(grams, sampled)
         refused.add(sampled[found.broken], "datagram cut short")
         skipped += int(found.skipped.sum())
-        if len(found.said):
-            parts.append(sflow.records(grams, found))
+        if len(found.records):
+            parts.append(found.records)
     others = np.flatnonzero(version > _UNKNOWN)
     if len(others):
         told = exported(grams, version, others, known or Templates())

@@ -102,8 +102,9 @@ def _addresses(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.int32],
     """One table for both sides, and the index of each; -1 for what is not IP."""
     count = len(records)
     words, index = np.empty((2 * count, 2), np.uint64), np.empty((2, count), np.int32)
-    src, dst = np.ascontiguousarray(records.src), np.ascontiguousarray(records.dst)
-    found = _intern_sides(src, dst, np.ascontiguousarray(records.ip), empty_slots(2 * count), words, index)
+    sides = [np.ascontiguousarray(word) for side in (records.src, records.dst) for word in side]
+    ip = np.ascontiguousarray(records.ip)
+    found = _intern_sides(sides[0], sides[1], sides[2], sides[3], ip, empty_slots(2 * count), words, index)
     return words[:found], index[0], index[1]
 
 
@@ -143,8 +144,10 @@ def _meant(
 
 @compiled
 def _intern_sides(
-    src: NDArray[np.uint64],
-    dst: NDArray[np.uint64],
+    src_high: NDArray[np.uint64],
+    src_low: NDArray[np.uint64],
+    dst_high: NDArray[np.uint64],
+    dst_low: NDArray[np.uint64],
     ip: NDArray[np.bool_],
     slots: NDArray[np.int32],
     words: NDArray[np.uint64],
@@ -153,11 +156,11 @@ def _intern_sides(
     """Fill the table and the index, senders first; how many addresses there are."""
     count = 0
     for side in range(2):
-        each = src if side == 0 else dst
+        high, low = (src_high, src_low) if side == 0 else (dst_high, dst_low)
         for at in range(len(ip)):
             index[side, at] = -1
             if ip[at]:
-                place = place_of(each[0, at], each[1, at], slots, words, count)
+                place = place_of(high[at], low[at], slots, words, count)
                 index[side, at] = place
                 count += place == count
     return count
