@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.compiled import compiled, inlined
+from streams.decode.compiled import borrowing, inlined
 
 
 def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
@@ -77,7 +77,7 @@ def place_of(high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: N
         slot = (slot + np.uint64(1)) & mask
 
 
-@compiled
+@borrowing
 def _intern(
     high: NDArray[np.uint64],
     low: NDArray[np.uint64],

@@ -10,7 +10,7 @@ from controller.domain.address import unpacked
 from controller.domain.errors import BadInput
 from streams.decode import Reject, datagrams, netflow5, sflow
 from streams.decode.columns import Flows
-from streams.decode.compiled import compiled
+from streams.decode.compiled import borrowing
 from streams.decode.datagrams import Datagrams, unframed
 from streams.decode.flows import Trust, rejected
 from streams.decode.flowsets import exported
@@ -107,7 +107,7 @@ def _versions(grams: Datagrams, listed: NDArray[np.bool_]) -> NDArray[np.int64]:
     return versions
 
 
-@compiled
+@borrowing
 def _tell_versions(
     data: NDArray[np.uint8],
     offset: NDArray[np.int64],

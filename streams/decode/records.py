@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import ICMP, ICMP6, TCP, UNKNOWN_INTERFACE, Columns
-from streams.decode.compiled import compiled
+from streams.decode.compiled import borrowing
 from streams.decode.flows import Trust
 from streams.decode.interning import empty_slots, place_of
 from streams.decode.stamps import believed
@@ -142,7 +142,7 @@ def _meant(
     return tcp_flags, icmp_type, in_if, np.ones(count, np.int64) if trust.renormalised else sampling
 
 
-@compiled
+@borrowing
 def _intern_sides(
     src_high: NDArray[np.uint64],
     src_low: NDArray[np.uint64],
@@ -166,7 +166,7 @@ def _intern_sides(
     return count
 
 
-@compiled
+@borrowing
 def _intern_macs(
     src: NDArray[np.uint64],
     dst: NDArray[np.uint64],
@@ -185,7 +185,7 @@ def _intern_macs(
     return count
 
 
-@compiled
+@borrowing
 def _mean(
     protocol: NDArray[np.int16],
     flags: NDArray[np.int16],

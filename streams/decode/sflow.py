@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import TCP
-from streams.decode.compiled import compiled, inlined
+from streams.decode.compiled import borrowing, inlined
 from streams.decode.datagrams import Datagrams
 from streams.decode.packets import FIELDS, WORDS, Field, Word, number, parse
 from streams.decode.records import Records
@@ -55,7 +55,8 @@ def sampled(frame: Datagrams, chosen: NDArray[np.int64]) -> Sampled:
     data = np.frombuffer(frame.payload, np.uint8)
     skipped, broken = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.bool_)
     room = _room(int((frame.offset[chosen + 1] - frame.offset[chosen]).sum()) // _SMALLEST + 1)
-    count = _walk(data, frame.offset, chosen, *room, skipped, broken)
+    said, fields, words = np.empty(SAIDS, np.int64), np.empty(FIELDS, np.int64), np.empty(WORDS, np.uint64)
+    count = _walk(data, frame.offset, chosen, said, fields, words, *room, skipped, broken)
     told = room.first(count)
     exporter = frame.exporter[told.datagram]
     none = np.zeros(count, np.int64)
@@ -155,11 +156,14 @@ def effective_rates(said: NDArray[np.int64], agent: NDArray[np.int64]) -> NDArra
     return answer
 
 
-@compiled
+@borrowing
 def _walk(
     data: NDArray[np.uint8],
     offset: NDArray[np.int64],
     chosen: NDArray[np.int64],
+    said: NDArray[np.int64],
+    fields: NDArray[np.int64],
+    words: NDArray[np.uint64],
     datagram: NDArray[np.int64],
     told: NDArray[np.int64],
     octets: NDArray[np.int64],
@@ -181,8 +185,7 @@ def _walk(
     skipped: NDArray[np.int64],
     broken: NDArray[np.bool_],
 ) -> int:
-    """Fill the arrays; how many samples there were."""
-    said, fields, words = np.zeros(SAIDS, np.int64), np.zeros(FIELDS, np.int64), np.zeros(WORDS, np.uint64)
+    """Fill the arrays; how many samples there were. The first three after `chosen` are room for one of them."""
     count = 0
     for place in range(len(chosen)):
         at, end = offset[chosen[place]], offset[chosen[place] + 1]

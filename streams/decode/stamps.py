@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.compiled import compiled
+from streams.decode.compiled import borrowing
 
 Stamp: TypeAlias = int | float | str
 
@@ -104,7 +104,7 @@ def believed(
     return times
 
 
-@compiled
+@borrowing
 def _judge(
     receipt: NDArray[np.int64],
     start: NDArray[np.int64],
