@@ -26,7 +26,7 @@ class Datagrams:
     receipt_ns: NDArray[np.int64]  # n
     exporter: NDArray[np.int64]  # n, index into `exporters`
     offset: NDArray[np.int64]  # n + 1
-    payload: bytes
+    payload: bytes  # the whole frame
 
     def __len__(self) -> int:
         return len(self.receipt_ns)
@@ -72,7 +72,8 @@ def unframed(value: bytes) -> Datagrams:
     receipt = np.frombuffer(value, "<i8", count, at).astype(np.int64)
     sender = np.frombuffer(value, "<u4", count, at + 8 * count).astype(np.int64)
     length = np.frombuffer(value, "<u4", count, at + 12 * count).astype(np.int64)
-    offset = np.concatenate((np.zeros(1, np.int64), np.cumsum(length)))
-    if head + int(offset[-1]) != len(value) or (count and int(sender.max()) >= exporters):
+    offset = np.full(count + 1, head, np.int64)
+    offset[1:] += np.cumsum(length)
+    if int(offset[-1]) != len(value) or (count and int(sender.max()) >= exporters):
         raise BadInput("frame of datagrams contradicts itself")
-    return Datagrams(names, receipt, sender, offset, value[head:])
+    return Datagrams(names, receipt, sender, offset, value)

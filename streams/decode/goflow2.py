@@ -106,6 +106,8 @@ _HIGHEST = {
     "fragment_offset": 0xFFFF, "time_received_ns": (1 << 63) - 1, "time_flow_start_ns": (1 << 63) - 1,
     "time_flow_end_ns": (1 << 63) - 1,
 }  # fmt: skip
+_KINDS = np.array([NUMBER if one in _HIGHEST else LIST if one == "layer_stack" else TEXT for one in _FIELDS], np.uint8)
+_MOST = np.array([_HIGHEST.get(one, 0) for one in _FIELDS], np.int64)
 _ADDRESSES = ("src_addr", "dst_addr")
 _TIMES = ("time_received_ns", "time_flow_start_ns", "time_flow_end_ns")
 
@@ -122,23 +124,15 @@ def decode(frame: bytes, trust: Trust) -> Flows:
 
 def _plain(fields: Fields) -> _Told | None:
     """What was read without the parser; None where it is not of the kinds and sizes that the parser would accept."""
+    if not fields.are(_KINDS, _MOST):
+        return None
     columns: dict[str, Any] = {}
     for place, name in enumerate(_FIELDS):
-        if name in _ADDRESSES:
-            continue
-        if name not in _HIGHEST:
-            if not fields.only(place, LIST if name == "layer_stack" else TEXT):
-                return None
+        if name in _HIGHEST:
+            columns[name] = fields.numbers(place, -1 if name in ("bytes", "packets") else 0)
+        elif name not in _ADDRESSES:
             columns[name] = fields.texts(place)
-            continue
-        if not fields.only(place, NUMBER):
-            return None
-        columns[name] = fields.numbers(place, -1 if name in ("bytes", "packets") else 0)
-        if int(columns[name].max()) > _HIGHEST[name]:
-            return None
     src, dst = (_FIELDS.index(name) for name in _ADDRESSES)
-    if not (fields.only(src, TEXT) and fields.only(dst, TEXT)):
-        return None
     found = dotted_addresses(fields, src, dst)
     return _Told(addresses=found or addresses_of(fields.texts(src), fields.texts(dst)), **columns)
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.compiled import compiled, inlined
+from streams.decode.compiled import borrowing, inlined
 
 
 def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
@@ -11,7 +11,7 @@ def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray
     table = np.empty((len(high), 2), np.uint64)
     index = np.empty(len(high), np.int32)
     high, low = np.ascontiguousarray(high), np.ascontiguousarray(low)
-    count = _intern(high, low, np.full(_room(len(high)), -1, np.int32), table, 0, index)
+    count = _intern(high, low, empty_slots(len(high)), table, 0, index)
     return table[:count], index
 
 
@@ -20,7 +20,7 @@ class Directory:
 
     def __init__(self) -> None:
         self._table, self._count = np.empty((0, 2), np.uint64), 0
-        self._slots = np.full(_room(0), -1, np.int32)
+        self._slots = empty_slots(0)
 
     def __len__(self) -> int:
         return self._count
@@ -42,13 +42,13 @@ class Directory:
     def _widen(self, room: int) -> None:
         known = self.pairs(0)
         self._table = np.empty((room, 2), np.uint64)
-        self._slots = np.full(_room(room), -1, np.int32)
+        self._slots = empty_slots(room)
         _intern(known[:, 0].copy(), known[:, 1].copy(), self._slots, self._table, 0, np.empty(len(known), np.int32))
 
 
-def _room(count: int) -> int:
-    """Slots for so many entries: a power of two, at least half of it free."""
-    return 1 << max(4, (2 * count).bit_length())
+def empty_slots(count: int) -> NDArray[np.int32]:
+    """Slots for a table of so many entries: a power of two, at least half of it free."""
+    return np.full(1 << max(4, (2 * count).bit_length()), -1, np.int32)
 
 
 @inlined
@@ -77,7 +77,7 @@ def place_of(high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: N
         slot = (slot + np.uint64(1)) & mask
 
 
-@compiled
+@borrowing
 def _intern(
     high: NDArray[np.uint64],
     low: NDArray[np.uint64],

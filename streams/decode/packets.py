@@ -9,7 +9,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.compiled import compiled, inlined
+from streams.decode.compiled import inlined
 
 
 class Field(IntEnum):
@@ -49,14 +49,15 @@ _TAGS = 8  # more tags or labels than that nobody stacks
 
 @inlined
 def number(data: NDArray[np.uint8], at: int, octets: int) -> int:
-    """A big-endian number."""
-    value = 0
-    for place in range(at, at + octets):
-        value = value << 8 | data[place]
-    return value
+    """A big-endian number of up to eight octets."""
+    # An index that cannot be negative needs no look at its sign: octets that are so many then become one load.
+    place, value = np.uint64(at), np.uint64(0)
+    for step in range(octets):
+        value = value << np.uint64(8) | np.uint64(data[place + np.uint64(step)])
+    return np.int64(value)  # type: ignore[return-value]
 
 
-@compiled
+@inlined
 def parse(
     data: NDArray[np.uint8],
     at: int,
@@ -87,7 +88,7 @@ def parse(
         _ipv6(data, at, end, finish, fields, words)
 
 
-@compiled
+@inlined
 def _untagged(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     """What comes after VLAN tags and MPLS labels, and where; data[at] is the first type's first octet."""
     ether = number(data, at, 2)
@@ -109,7 +110,7 @@ def _untagged(data: NDArray[np.uint8], at: int, end: int) -> tuple[int, int]:
     return ether, at
 
 
-@compiled
+@inlined
 def _ipv4(
     data: NDArray[np.uint8], at: int, end: int, finish: int, fields: NDArray[np.int64], words: NDArray[np.uint64]
 ) -> None:
@@ -131,7 +132,7 @@ def _ipv4(
         _transport(data, at + head, end, at + length, data[at + 9], place & 0x2000 != 0, fields)
 
 
-@compiled
+@inlined
 def _ipv6(
     data: NDArray[np.uint8], at: int, end: int, finish: int, fields: NDArray[np.int64], words: NDArray[np.uint64]
 ) -> None:
@@ -176,7 +177,7 @@ def _ipv6(
     _transport(data, at, end, stop, following, more, fields)
 
 
-@compiled
+@inlined
 def _transport(
     data: NDArray[np.uint8], at: int, end: int, stop: int, protocol: int, more: bool, fields: NDArray[np.int64]
 ) -> None:

@@ -10,16 +10,18 @@ from controller.domain.address import unpacked
 from controller.domain.errors import BadInput
 from streams.decode import Reject, datagrams, netflow5, sflow
 from streams.decode.columns import Flows
+from streams.decode.compiled import borrowing
 from streams.decode.datagrams import Datagrams, unframed
 from streams.decode.flows import Trust, rejected
 from streams.decode.flowsets import exported
 from streams.decode.layouts import IPFIX, V9
+from streams.decode.packets import number
 from streams.decode.records import columns, joined
 from streams.decode.templates import Templates
 
 KEPT_OF_A_REASON = 16
-_SFLOW, _UNKNOWN = -5, 0
-_EXPORTS = (netflow5.VERSION, V9, IPFIX)
+_UNLISTED, _SFLOW, _UNKNOWN = -6, -5, 0
+_SFLOW5, _NETFLOW5 = sflow.VERSION, netflow5.VERSION
 
 
 def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
@@ -29,20 +31,20 @@ def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
     except BadInput as error:
         return rejected(frame, error.reason)
     names = tuple(str(unpacked(raw)) for raw in grams.exporters)
-    listed = np.array([name in trust.exporters for name in names], np.bool_)[grams.exporter]
+    listed = np.array([name in trust.exporters for name in names], np.bool_)
+    version = _versions(grams, listed)
     refused = _Refused(grams)
-    refused.add(np.flatnonzero(~listed), "unknown exporter")
-    version = np.where(listed, _versions(grams), _UNKNOWN)
-    refused.add(np.flatnonzero(listed & (version == _UNKNOWN)), "not a version of flow export that is understood")
+    refused.add(np.flatnonzero(version == _UNLISTED), "unknown exporter")
+    refused.add(np.flatnonzero(version == _UNKNOWN), "not a version of flow export that is understood")
     parts, skipped = [], 0
     sampled = np.flatnonzero(version == _SFLOW)
     if len(sampled):
-        found = sflow.samples(grams, sampled)
+        found = sflow.sampled(grams, sampled)
         refused.add(sampled[found.broken], "datagram cut short")
         skipped += int(found.skipped.sum())
-        if len(found.said):
-            parts.append(sflow.records(grams, found))
-    others = np.flatnonzero(np.isin(version, _EXPORTS))
+        if len(found.records):
+            parts.append(found.records)
+    others = np.flatnonzero(version > _UNKNOWN)
     if len(others):
         told = exported(grams, version, others, known or Templates())
         refused.add(told.broken, "datagram cut short")
@@ -63,7 +65,7 @@ def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
 
 def prepare() -> None:
     """Load what is compiled, or compile it, by reading a record of each kind: no live frame should wait for that."""
-    header = bytes(12) + b"\x08\x00" + b"\x45" + bytes(19)
+    header = bytes(11) + b"\x02" + b"\x08\x00" + b"\x45" + bytes(19)
     record = struct.pack("!6I", 1, 16 + len(header) + 2, 1, len(header), 0, len(header)) + header + bytes(2)
     sample = struct.pack("!8I", 1, 0, 1, 1, 0, 0, 0, 1) + record
     packets = struct.pack("!7I", sflow.VERSION, 1, 0, 0, 0, 0, 1) + struct.pack("!2I", 1, len(sample)) + sample
@@ -98,16 +100,29 @@ class _Refused:
         return tuple(kept)
 
 
-def _versions(grams: Datagrams) -> NDArray[np.int64]:
-    """Of each datagram; all but sFlow write it in two octets, sFlow in four."""
-    data = np.frombuffer(grams.payload, np.uint8)
-    start = grams.offset[:-1]
-    long = np.flatnonzero(grams.offset[1:] - start >= 4)
-    at = start[long]
-    octets = data[at[:, None] + np.arange(4)].astype(np.int64)
-    high, low = octets[:, 0] << 8 | octets[:, 1], octets[:, 2] << 8 | octets[:, 3]
-    versions = np.full(len(grams), _UNKNOWN, np.int64)
-    versions[long] = np.where(
-        (high == 0) & (low == sflow.VERSION), _SFLOW, np.where(np.isin(high, _EXPORTS), high, _UNKNOWN)
-    )
+def _versions(grams: Datagrams, listed: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Of each datagram whose exporter is listed; all but sFlow write it in two octets, sFlow in four."""
+    versions = np.empty(len(grams), np.int64)
+    _tell_versions(np.frombuffer(grams.payload, np.uint8), grams.offset, grams.exporter, listed, versions)
     return versions
+
+
+@borrowing
+def _tell_versions(
+    data: NDArray[np.uint8],
+    offset: NDArray[np.int64],
+    exporter: NDArray[np.int64],
+    listed: NDArray[np.bool_],
+    versions: NDArray[np.int64],
+) -> None:
+    for place in range(len(versions)):
+        at = offset[place]
+        versions[place] = _UNKNOWN
+        if not listed[exporter[place]]:
+            versions[place] = _UNLISTED
+        elif offset[place + 1] - at >= 4:
+            high, low = number(data, at, 2), number(data, at + 2, 2)
+            if high == 0 and low == _SFLOW5:
+                versions[place] = _SFLOW
+            elif high in (_NETFLOW5, V9, IPFIX):
+                versions[place] = high

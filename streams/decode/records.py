@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import ICMP, ICMP6, TCP, UNKNOWN_INTERFACE, Columns
+from streams.decode.compiled import borrowing
 from streams.decode.flows import Trust
-from streams.decode.interning import interned
+from streams.decode.interning import empty_slots, place_of
 from streams.decode.stamps import believed
 
 MAPPED = 0xFFFF_0000_0000  # ::ffff:0:0, RFC 4291, 2.5.5.2
@@ -60,15 +61,12 @@ def picked(records: Records, chosen: NDArray[np.bool_]) -> Records:
 
 def columns(records: Records, names: tuple[str, ...], trust: Trust) -> Columns:
     """The columns of records; `names` are the exporters'."""
-    count = len(records)
     words, src, dst = _addresses(records)
     macs, src_mac, dst_mac = _macs(records)
     times = believed(
         records.receipt_ns, records.start_ns, records.end_ns, kafka_ns=trust.kafka_ns, oldest_ns=trust.oldest_ns
     )
-    rate = records.sampling
-    protocol = records.protocol
-    echo = (protocol == ICMP) | (protocol == ICMP6)
+    tcp_flags, icmp_type, in_if, sampling = _meant(records, trust)
     return Columns(
         exporters=names,
         words=words,
@@ -83,15 +81,13 @@ def columns(records: Records, names: tuple[str, ...], trust: Trust) -> Columns:
         bytes=records.bytes,
         packets=records.packets,
         flows=records.flows,
-        sampling=np.ones(count, np.int64)
-        if trust.renormalised
-        else np.where(rate > 0, rate, max(trust.sampling_rate, 1)),
-        protocol=protocol,
+        sampling=sampling,
+        protocol=records.protocol,
         src_port=records.src_port,
         dst_port=records.dst_port,
-        tcp_flags=records.tcp_flags * (protocol == TCP),
-        icmp_type=records.icmp_type * echo,
-        in_if=np.where(records.in_if == UNKNOWN_INTERFACE, 0, records.in_if),
+        tcp_flags=tcp_flags,
+        icmp_type=icmp_type,
+        in_if=in_if,
         discarded=records.discarded,
         ip=records.ip,
         fragment=records.fragment,
@@ -104,24 +100,107 @@ def columns(records: Records, names: tuple[str, ...], trust: Trust) -> Columns:
 
 def _addresses(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.int32], NDArray[np.int32]]:
     """One table for both sides, and the index of each; -1 for what is not IP."""
-    ip = records.ip
-    all_ip = bool(ip.all())
-    sides = (records.src, records.dst) if all_ip else (records.src[:, ip], records.dst[:, ip])
-    both = np.concatenate(sides, axis=1)
-    words, index = interned(both[0], both[1])
-    if all_ip:
-        return words, index[: len(ip)], index[len(ip) :]
-    places = np.full((2, len(ip)), -1, np.int32)
-    places[:, ip] = index.reshape(2, -1)
-    return words, places[0], places[1]
+    count = len(records)
+    words, index = np.empty((2 * count, 2), np.uint64), np.empty((2, count), np.int32)
+    sides = [np.ascontiguousarray(word) for side in (records.src, records.dst) for word in side]
+    ip = np.ascontiguousarray(records.ip)
+    found = _intern_sides(sides[0], sides[1], sides[2], sides[3], ip, empty_slots(2 * count), words, index)
+    return words[:found], index[0], index[1]
 
 
 def _macs(records: Records) -> tuple[tuple[int, ...], NDArray[np.int32], NDArray[np.int32]]:
     """The same for MACs, of which the first is 0: none."""
     count = len(records)
+    index = np.zeros((2, count), np.int32)
     if not (records.src_mac.any() or records.dst_mac.any()):
-        none = np.zeros(count, np.int32)
-        return (0,), none, none
-    both = np.concatenate((np.zeros(1, np.uint64), records.src_mac, records.dst_mac))
-    table, index = interned(np.zeros(2 * count + 1, np.uint64), both)
-    return tuple(table[:, 1].tolist()), index[1 : count + 1], index[count + 1 :]
+        return (0,), index[0], index[1]
+    table = np.empty((2 * count + 1, 2), np.uint64)
+    src, dst = np.ascontiguousarray(records.src_mac), np.ascontiguousarray(records.dst_mac)
+    found = _intern_macs(src, dst, empty_slots(2 * count + 1), table, index)
+    return tuple(table[:found, 1].tolist()), index[0], index[1]
+
+
+def _meant(
+    records: Records, trust: Trust
+) -> tuple[NDArray[np.int16], NDArray[np.int16], NDArray[np.int64], NDArray[np.int64]]:
+    """TCP flags and ICMP types of their protocols alone, interfaces that are known, and how each was sampled."""
+    count = len(records)
+    tcp_flags, icmp_type = np.empty(count, np.int16), np.empty(count, np.int16)
+    in_if, sampling = np.empty(count, np.int64), np.empty(count, np.int64)
+    _mean(
+        np.ascontiguousarray(records.protocol),
+        np.ascontiguousarray(records.tcp_flags),
+        np.ascontiguousarray(records.icmp_type),
+        np.ascontiguousarray(records.in_if),
+        np.ascontiguousarray(records.sampling),
+        max(trust.sampling_rate, 1),
+        tcp_flags,
+        icmp_type,
+        in_if,
+        sampling,
+    )
+    return tcp_flags, icmp_type, in_if, np.ones(count, np.int64) if trust.renormalised else sampling
+
+
+@borrowing
+def _intern_sides(
+    src_high: NDArray[np.uint64],
+    src_low: NDArray[np.uint64],
+    dst_high: NDArray[np.uint64],
+    dst_low: NDArray[np.uint64],
+    ip: NDArray[np.bool_],
+    slots: NDArray[np.int32],
+    words: NDArray[np.uint64],
+    index: NDArray[np.int32],
+) -> int:
+    """Fill the table and the index, senders first; how many addresses there are."""
+    count = 0
+    for side in range(2):
+        high, low = (src_high, src_low) if side == 0 else (dst_high, dst_low)
+        for at in range(len(ip)):
+            index[side, at] = -1
+            if ip[at]:
+                place = place_of(high[at], low[at], slots, words, count)
+                index[side, at] = place
+                count += place == count
+    return count
+
+
+@borrowing
+def _intern_macs(
+    src: NDArray[np.uint64],
+    dst: NDArray[np.uint64],
+    slots: NDArray[np.int32],
+    table: NDArray[np.uint64],
+    index: NDArray[np.int32],
+) -> int:
+    none = np.uint64(0)
+    count = 1 + place_of(none, none, slots, table, 0)
+    for side in range(2):
+        each = src if side == 0 else dst
+        for at in range(len(each)):
+            place = place_of(none, each[at], slots, table, count)
+            index[side, at] = place
+            count += place == count
+    return count
+
+
+@borrowing
+def _mean(
+    protocol: NDArray[np.int16],
+    flags: NDArray[np.int16],
+    kind: NDArray[np.int16],
+    entry: NDArray[np.int64],
+    rate: NDArray[np.int64],
+    unsaid: int,
+    tcp_flags: NDArray[np.int16],
+    icmp_type: NDArray[np.int16],
+    in_if: NDArray[np.int64],
+    sampling: NDArray[np.int64],
+) -> None:
+    """Fill the last four; `unsaid` is the sampling rate of records that tell none."""
+    for at in range(len(protocol)):
+        tcp_flags[at] = flags[at] if protocol[at] == TCP else 0
+        icmp_type[at] = kind[at] if protocol[at] == ICMP or protocol[at] == ICMP6 else 0
+        in_if[at] = entry[at] if entry[at] != UNKNOWN_INTERFACE else 0
+        sampling[at] = rate[at] if rate[at] > 0 else unsaid

@@ -5,12 +5,13 @@ Flow samples and expanded flow samples with raw headers, sampled IPv4 and sample
 
 from dataclasses import dataclass
 from enum import IntEnum
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import TCP
-from streams.decode.compiled import compiled
+from streams.decode.compiled import borrowing, inlined
 from streams.decode.datagrams import Datagrams
 from streams.decode.packets import FIELDS, WORDS, Field, Word, number, parse
 from streams.decode.records import Records
@@ -19,43 +20,114 @@ from streams.decode.records import Records
 class Said(IntEnum):
     """What the agent says of a sample."""
 
-    DATAGRAM = 0  # index in the frame
-    SOURCE = 1  # data source within the agent
-    SEQUENCE = 2
-    RATE = 3
-    DROPS = 4
-    INPUT = 5
-    OUTPUT = 6  # format in the two highest of 32 bits
-    OCTETS = 7  # of the frame
+    SOURCE = 0  # data source within the agent
+    SEQUENCE = 1
+    RATE = 2
+    DROPS = 3
+    INPUT = 4
+    OUTPUT = 5  # format in the two highest of 32 bits
+    OCTETS = 6  # of the frame
 
 
 SAIDS = len(Said)
 VERSION = 5
 
-_DATAGRAM, _SOURCE, _SEQUENCE, _RATE, _DROPS, _INPUT, _OUTPUT, _OCTETS = range(8)
+_SOURCE, _SEQUENCE, _RATE, _DROPS, _INPUT, _OUTPUT, _OCTETS = range(SAIDS)
+_IP, _PROTOCOL, _SRC_PORT, _DST_PORT, _TCP_FLAGS, _ICMP_TYPE, _FRAGMENT, _MALFORMED = (int(one) for one in Field)
+_SRC_HIGH, _SRC_LOW, _DST_HIGH, _DST_LOW, _SRC_MAC, _DST_MAC = (int(one) for one in Word)
 _SMALLEST = 40  # octets of the smallest flow sample: its head, and a record's
 
 
 @dataclass(frozen=True, slots=True)
-class Samples:
-    """n sampled packets, and how each datagram was read."""
+class Sampled:
+    """Sampled packets, and how each datagram was read."""
 
-    said: NDArray[np.int64]  # n × SAIDS
-    fields: NDArray[np.int64]  # n × FIELDS
-    words: NDArray[np.uint64]  # n × WORDS
+    records: Records
     skipped: NDArray[np.int64]  # of each datagram: samples that hold no packet
     broken: NDArray[np.bool_]  # datagrams that could not be read to their end
 
 
-def samples(frame: Datagrams, chosen: NDArray[np.int64]) -> Samples:
-    """The samples of the chosen datagrams, each of which begins with sFlow's version 5."""
+def sampled(frame: Datagrams, chosen: NDArray[np.int64]) -> Sampled:
+    """The samples of the chosen datagrams, each of which begins with sFlow's version 5.
+
+    A sampled packet is a record of one packet, of a flow that is counted where its first packet was seen.
+    """
     data = np.frombuffer(frame.payload, np.uint8)
-    room = int((frame.offset[chosen + 1] - frame.offset[chosen]).sum()) // _SMALLEST + 1
-    said, fields = np.empty((room, SAIDS), np.int64), np.empty((room, FIELDS), np.int64)
-    words = np.empty((room, WORDS), np.uint64)
     skipped, broken = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.bool_)
-    count = _walk(data, frame.offset, chosen, said, fields, words, skipped, broken)
-    return Samples(said[:count], fields[:count], words[:count], skipped, broken)
+    room = _room(int((frame.offset[chosen + 1] - frame.offset[chosen]).sum()) // _SMALLEST + 1)
+    said, fields, words = np.empty(SAIDS, np.int64), np.empty(FIELDS, np.int64), np.empty(WORDS, np.uint64)
+    count = _walk(data, frame.offset, chosen, said, fields, words, *room, skipped, broken)
+    told = room.first(count)
+    exporter = frame.exporter[told.datagram]
+    none = np.zeros(count, np.int64)
+    return Sampled(
+        Records(
+            exporter=exporter,
+            receipt_ns=frame.receipt_ns[told.datagram],
+            start_ns=none,
+            end_ns=none,
+            src=told.src,
+            dst=told.dst,
+            ip=told.ip,
+            src_mac=told.src_mac,
+            dst_mac=told.dst_mac,
+            bytes=told.octets,
+            packets=np.ones(count, np.int64),
+            flows=told.flows,
+            sampling=effective_rates(told.said, exporter),
+            protocol=told.protocol,
+            src_port=told.src_port,
+            dst_port=told.dst_port,
+            tcp_flags=told.tcp_flags,
+            icmp_type=told.icmp_type,
+            in_if=told.in_if,
+            discarded=told.discarded,
+            fragment=told.fragment,
+            malformed=told.malformed,
+            fragments_visible=np.ones(count, np.bool_),
+        ),
+        skipped,
+        broken,
+    )
+
+
+class _Told(NamedTuple):
+    """What samples say, in the order in which `_walk` takes it."""
+
+    datagram: NDArray[np.int64]  # index in the frame
+    said: NDArray[np.int64]  # source, sequence, rate and drops × n
+    octets: NDArray[np.int64]
+    flows: NDArray[np.int64]
+    in_if: NDArray[np.int64]
+    src: NDArray[np.uint64]  # 2 × n
+    dst: NDArray[np.uint64]
+    src_mac: NDArray[np.uint64]
+    dst_mac: NDArray[np.uint64]
+    protocol: NDArray[np.int16]
+    src_port: NDArray[np.int32]
+    dst_port: NDArray[np.int32]
+    tcp_flags: NDArray[np.int16]
+    icmp_type: NDArray[np.int16]
+    ip: NDArray[np.bool_]
+    fragment: NDArray[np.bool_]
+    malformed: NDArray[np.bool_]
+    discarded: NDArray[np.bool_]
+
+    def first(self, count: int) -> "_Told":
+        """So many samples."""
+        columns: list[Any] = [column[..., :count] for column in self]
+        return _Told(*columns)
+
+
+def _room(count: int) -> _Told:
+    pair, large, word, yes = (2, count), np.int64, np.uint64, np.bool_
+    columns: list[Any] = [np.empty(count, large), np.empty((4, count), large)]
+    columns += [np.empty(count, large) for _ in range(3)]
+    columns += [np.empty(pair, word), np.empty(pair, word), np.empty(count, word), np.empty(count, word)]
+    columns += [
+        np.empty(count, kind) for kind in (np.int16, np.int32, np.int32, np.int16, np.int16, yes, yes, yes, yes)
+    ]
+    return _Told(*columns)
 
 
 def effective_rates(said: NDArray[np.int64], agent: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -64,61 +136,27 @@ def effective_rates(said: NDArray[np.int64], agent: NDArray[np.int64]) -> NDArra
     An agent that may not send more than so many samples a second counts the rest in `drops`. Each sample then stands
     for those that were dropped since the one before it, too. `agent` numbers the senders of the samples.
     """
-    rate = np.maximum(said[:, Said.RATE], 1)
-    if len(said) < 2 or not said[:, Said.DROPS].any():
+    rate: NDArray[np.int64] = np.maximum(said[Said.RATE], 1)
+    if len(rate) < 2 or not said[Said.DROPS].any():
         return rate
-    order = np.lexsort((said[:, Said.SEQUENCE], said[:, Said.SOURCE], agent))
-    one = said[order]
-    first = np.ones(len(one), np.bool_)
-    first[1:] = (one[1:, Said.SOURCE] != one[:-1, Said.SOURCE]) | (agent[order][1:] != agent[order][:-1])
+    order = np.lexsort((said[Said.SEQUENCE], said[Said.SOURCE], agent))
+    one = said[:, order]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = (one[Said.SOURCE, 1:] != one[Said.SOURCE, :-1]) | (agent[order][1:] != agent[order][:-1])
     group = np.cumsum(first) - 1
     starts = np.flatnonzero(first)
-    ends = np.append(starts[1:], len(one)) - 1
-    made = (one[ends, Said.SEQUENCE] - one[starts, Said.SEQUENCE]).astype(np.float64)
-    dropped = (one[ends, Said.DROPS] - one[starts, Said.DROPS]).astype(np.float64)
+    ends = np.append(starts[1:], len(order)) - 1
+    made = (one[Said.SEQUENCE, ends] - one[Said.SEQUENCE, starts]).astype(np.float64)
+    dropped = (one[Said.DROPS, ends] - one[Said.DROPS, starts]).astype(np.float64)
     honest = (made > 0) & (dropped > 0)
     more = np.where(honest, 1.0 + dropped / np.where(made > 0, made, 1.0), 1.0)
-    raised = np.empty(len(said), np.float64)
+    raised = np.empty(len(rate), np.float64)
     raised[order] = more[group]
     answer: NDArray[np.int64] = np.rint(rate * raised).astype(np.int64)
     return answer
 
 
-def records(frame: Datagrams, found: Samples) -> Records:
-    """The sampled packets as records: one packet each, of a flow that is counted where its first packet was seen."""
-    said, fields, words = found.said, found.fields, found.words
-    exporter = frame.exporter[said[:, Said.DATAGRAM]]
-    count = len(said)
-    none = np.zeros(count, np.int64)
-    protocol, flags = fields[:, Field.PROTOCOL].astype(np.int16), fields[:, Field.TCP_FLAGS].astype(np.int16)
-    return Records(
-        exporter=exporter,
-        receipt_ns=frame.receipt_ns[said[:, Said.DATAGRAM]],
-        start_ns=none,
-        end_ns=none,
-        src=np.ascontiguousarray(words[:, Word.SRC_HIGH : Word.SRC_LOW + 1].T),
-        dst=np.ascontiguousarray(words[:, Word.DST_HIGH : Word.DST_LOW + 1].T),
-        ip=fields[:, Field.IP] > 0,
-        src_mac=words[:, Word.SRC_MAC],
-        dst_mac=words[:, Word.DST_MAC],
-        bytes=said[:, Said.OCTETS],
-        packets=np.ones(count, np.int64),
-        flows=np.where((protocol != TCP) | ((flags & 0x12) == 0x02), 1, 0).astype(np.int64),
-        sampling=effective_rates(said, exporter),
-        protocol=protocol,
-        src_port=fields[:, Field.SRC_PORT].astype(np.int32),
-        dst_port=fields[:, Field.DST_PORT].astype(np.int32),
-        tcp_flags=flags,
-        icmp_type=fields[:, Field.ICMP_TYPE].astype(np.int16),
-        in_if=said[:, Said.INPUT],
-        discarded=said[:, Said.OUTPUT] >> 30 == 1,
-        fragment=fields[:, Field.FRAGMENT] > 0,
-        malformed=fields[:, Field.MALFORMED] > 0,
-        fragments_visible=np.ones(count, np.bool_),
-    )
-
-
-@compiled
+@borrowing
 def _walk(
     data: NDArray[np.uint8],
     offset: NDArray[np.int64],
@@ -126,10 +164,28 @@ def _walk(
     said: NDArray[np.int64],
     fields: NDArray[np.int64],
     words: NDArray[np.uint64],
+    datagram: NDArray[np.int64],
+    told: NDArray[np.int64],
+    octets: NDArray[np.int64],
+    flows: NDArray[np.int64],
+    in_if: NDArray[np.int64],
+    src: NDArray[np.uint64],
+    dst: NDArray[np.uint64],
+    src_mac: NDArray[np.uint64],
+    dst_mac: NDArray[np.uint64],
+    protocol: NDArray[np.int16],
+    src_port: NDArray[np.int32],
+    dst_port: NDArray[np.int32],
+    tcp_flags: NDArray[np.int16],
+    icmp_type: NDArray[np.int16],
+    ip: NDArray[np.bool_],
+    fragment: NDArray[np.bool_],
+    malformed: NDArray[np.bool_],
+    discarded: NDArray[np.bool_],
     skipped: NDArray[np.int64],
     broken: NDArray[np.bool_],
 ) -> int:
-    """Fill the arrays; how many samples there were."""
+    """Fill the arrays; how many samples there were. The first three after `chosen` are room for one of them."""
     count = 0
     for place in range(len(chosen)):
         at, end = offset[chosen[place]], offset[chosen[place] + 1]
@@ -154,9 +210,22 @@ def _walk(
                 broken[place] = True
                 break
             if kind in (1, 3):
-                found = _sample(data, at, at + length, kind == 3, said[count], fields[count], words[count])
+                found = _sample(data, at, at + length, kind == 3, said, fields, words)
                 if found > 0:
-                    said[count, _DATAGRAM] = chosen[place]
+                    datagram[count] = chosen[place]
+                    told[_SOURCE, count], told[_SEQUENCE, count] = said[_SOURCE], said[_SEQUENCE]
+                    told[_RATE, count], told[_DROPS, count] = said[_RATE], said[_DROPS]
+                    octets[count], in_if[count] = said[_OCTETS], said[_INPUT]
+                    discarded[count] = said[_OUTPUT] >> 30 == 1
+                    src[0, count], src[1, count] = words[_SRC_HIGH], words[_SRC_LOW]
+                    dst[0, count], dst[1, count] = words[_DST_HIGH], words[_DST_LOW]
+                    src_mac[count], dst_mac[count] = words[_SRC_MAC], words[_DST_MAC]
+                    which, flags = fields[_PROTOCOL], fields[_TCP_FLAGS]
+                    protocol[count], tcp_flags[count], icmp_type[count] = which, flags, fields[_ICMP_TYPE]
+                    src_port[count], dst_port[count] = fields[_SRC_PORT], fields[_DST_PORT]
+                    flows[count] = which != TCP or flags & 0x12 == 0x02
+                    ip[count], fragment[count] = fields[_IP] > 0, fields[_FRAGMENT] > 0
+                    malformed[count] = fields[_MALFORMED] > 0
                     count += 1
                 elif found == 0:
                     skipped[place] += 1
@@ -168,7 +237,7 @@ def _walk(
     return count
 
 
-@compiled
+@inlined
 def _sample(
     data: NDArray[np.uint8],
     at: int,
@@ -231,7 +300,7 @@ def _sample(
     return found
 
 
-@compiled
+@inlined
 def _told(
     data: NDArray[np.uint8],
     at: int,

@@ -7,6 +7,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.decode.compiled import borrowing
+
 Stamp: TypeAlias = int | float | str
 
 FUTURE_NS = 300_000_000_000
@@ -82,13 +84,49 @@ def believed(
     A receipt stamp more than `oldest_ns` before the Kafka timestamp, or after it, is void: the Kafka timestamp stands
     in, and the duration is void too. A missing stamp (0) takes the Kafka timestamp and is no skew.
     """
-    missing = receipt == 0
-    if kafka_ns:
-        void = ~missing & ((receipt < kafka_ns - oldest_ns) | (receipt > kafka_ns + FUTURE_NS))
-        receipt = np.where(missing | void, kafka_ns, receipt)
-    else:
-        void = np.zeros(len(receipt), np.bool_)
-    duration = end - start
-    honest = (start > 0) & (duration > 0) & (duration <= LONGEST_FLOW_NS) & ~void
-    skew = np.where(end > 0, np.abs(end - receipt), 0)
-    return Times(receipt, np.where(honest, duration, 0), void | ((end > 0) & (skew > FUTURE_NS)), skew)
+    times = Times(
+        np.empty(len(receipt), np.int64),
+        np.empty(len(receipt), np.int64),
+        np.empty(len(receipt), np.bool_),
+        np.empty(len(receipt), np.int64),
+    )
+    _judge(
+        np.ascontiguousarray(receipt),
+        np.ascontiguousarray(start),
+        np.ascontiguousarray(end),
+        kafka_ns,
+        kafka_ns - oldest_ns,
+        times.receipt_ns,
+        times.duration_ns,
+        times.skewed,
+        times.skew_ns,
+    )
+    return times
+
+
+@borrowing
+def _judge(
+    receipt: NDArray[np.int64],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    kafka_ns: int,
+    oldest_ns: int,
+    believed_ns: NDArray[np.int64],
+    duration_ns: NDArray[np.int64],
+    skewed: NDArray[np.bool_],
+    skew_ns: NDArray[np.int64],
+) -> None:
+    """Fill the last four; without a Kafka timestamp (0) no receipt stamp is void."""
+    latest_ns = kafka_ns + FUTURE_NS
+    for at in range(len(receipt)):
+        came = receipt[at]
+        void = kafka_ns != 0 and came != 0 and (came < oldest_ns or came > latest_ns)
+        if kafka_ns != 0 and (came == 0 or void):
+            came = kafka_ns
+        believed_ns[at] = came
+        lasted = end[at] - start[at]
+        honest = start[at] > 0 and 0 < lasted <= LONGEST_FLOW_NS and not void
+        duration_ns[at] = lasted if honest else 0
+        skew = abs(end[at] - came) if end[at] > 0 else 0
+        skew_ns[at] = skew
+        skewed[at] = void or skew > FUTURE_NS
