@@ -7,11 +7,14 @@ accuse that tenant's addresses alone. Who is not ours is never accused: an outsi
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+import numpy as np
+from numpy.typing import NDArray
+
 from controller.domain.address import Address, packed
 from controller.domain.estate import Device, Estate, Host, Source
 from controller.domain.verdict import Witness
 from streams.decode import Reject, claims
-from streams.decode.logs import decode_logs
+from streams.decode.logs import LogReader, ranges
 from streams.decode.phrasebook import named
 from streams.keys import scope_digest
 from streams.places import Places
@@ -27,7 +30,7 @@ class Said:
     received: int = 0
     skipped: int = 0
     rejects: tuple[Reject, ...] = ()
-    heard: list[tuple[int, int]] = field(default_factory=list)  # (receipt ns, lines)
+    heard: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))  # receipt of each, ns
     claims: list[Claim] = field(default_factory=list)
     symptoms: list[Symptom] = field(default_factory=list)
     senders: dict[str, tuple[int, int]] = field(default_factory=dict)  # sender → lines, latest receipt
@@ -40,6 +43,7 @@ class Accuser:
         self._estate = estate
         places = Places(estate)
         self._owner = lru_cache(_REMEMBERED)(lambda address, scope: places.owner(packed(address), scope_digest(scope)))
+        self._reader = LogReader(ours=ranges(places.prefixes))
         self._devices: dict[Address, Device] = {}
         for device in estate.devices.values():
             self._devices[device.host] = device
@@ -51,15 +55,13 @@ class Accuser:
     def frame(self, value: bytes, *, source: Source, kafka_ns: int) -> Said:
         """Read one Kafka message of log lines."""
         unnamed = str(source.exporters[0]) if len(source.exporters) == 1 else source.topic
-        logs = decode_logs(
+        logs = self._reader.frame(
             value,
             kafka_ns=kafka_ns,
             unnamed=unnamed,
             knows=lambda sender: sender == unnamed or self._knows(sender, source),
         )
-        said = Said(
-            logs.received, logs.skipped, logs.rejects, [(at_ns, 1) for at_ns in logs.heard], senders=dict(logs.senders)
-        )
+        said = Said(logs.received, logs.skipped, logs.rejects, logs.heard, senders=dict(logs.senders))
         for claim in logs.claims:
             if claim.kind is claims.ClaimKind.SYMPTOM:
                 sender = named(claim.sender)
@@ -101,6 +103,7 @@ class Accuser:
             compromise=claim.compromise,
             peer=str(claim.peer or ""),
             facts={name: str(fact) for name, fact in claim.facts.items()},
+            first_ns=claim.first_ns,
         )
 
     def _may(self, teller: Host | None, sender: Address | None, accused: Host | None) -> bool:

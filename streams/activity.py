@@ -169,7 +169,8 @@ class Combiner:
         claims: list[list[Claim]] = [[] for _ in range(self._partitions)]
         for claim, home in zip(said.claims, self._homes([claim.key for claim in said.claims]), strict=True):
             claims[home].append(claim)
-        heard = [(at_ns // self._tick_ns, count) for at_ns, count in said.heard]
+        ticks, lines = np.unique(said.heard // self._tick_ns, return_counts=True)
+        heard = list(zip(ticks.tolist(), lines.tolist(), strict=True))
         made = [
             self._log_body(source, heard if partition == 0 else [], mine, said.symptoms)
             for partition, mine in enumerate(claims)

@@ -7,7 +7,7 @@ with traffic that enters by a port to which the estate ties it; other traffic is
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
 
 from controller.domain.address import MAPPED, Address, Port, Prefix, packed, unpacked
 from controller.domain.estate import GATEWAYS, Estate, Host, HostRole, Interface, PortRole
@@ -87,6 +87,8 @@ class Places:
         self._by_address = {
             packed(address): index for index, host in enumerate(self._hosts) for address in host.addresses
         }
+        self.prefixes = _prefixes(estate)
+        """All that is ours; an address outside of them has no owner."""
         self._ours = Prefixes((prefix, 1) for prefix in estate.site.prefixes)
         self._routed = Prefixes((prefix, index) for index, host in enumerate(self._hosts) for prefix in host.prefixes)
         self._broadcasts = {
@@ -178,6 +180,16 @@ class Places:
         key = attachment_key(exporter, index, true_mac)
         stray = (guest is not None and not true_mac) or (not mac and source is not None and source.host is not None)
         return Charge(Charged.ATTACHMENT, key, Vantage.EDGE, int(Flag.SPOOFED), index, true_mac, stray)
+
+
+def _prefixes(estate: Estate) -> tuple[Prefix, ...]:
+    """What the site names as its own, what is routed to its hosts, and their addresses."""
+    hosts = estate.hosts.values()
+    return (
+        *estate.site.prefixes,
+        *(prefix for host in hosts for prefix in host.prefixes),
+        *(ip_network(address) for host in hosts for address in host.addresses),
+    )
 
 
 def _ports(host: Host) -> tuple[Port, ...]:

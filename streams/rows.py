@@ -172,7 +172,7 @@ def joined(parts: list[Arrivals]) -> Arrivals:
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True):
-    """What a log line says of a subject: `count` lines of one kind within a frame and tick."""
+    """What log lines of one sender and frame say alike of a subject: `count` of them, as the last one said it."""
 
     key: bytes
     detector: str
@@ -185,6 +185,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     compromise: bool = False
     peer: str = ""
     facts: dict[str, str] = {}
+    first_ns: int = 0  # receipt of the first of them; 0: at_ns
 
 
 class Symptom(msgspec.Struct, frozen=True, array_like=True):

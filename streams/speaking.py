@@ -1,7 +1,9 @@
 """From hits to verdicts: evidence is put on record, weighed, and said when there is something to say."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import cast
 
 import numpy as np
@@ -38,6 +40,7 @@ class Speaker:
         self.standings: dict[int, Standing] = {}
         self._watched: dict[bytes, set[str]] = {}
         self._touched: set[int] = set()
+        self._moved: set[int] = set()
 
     @property
     def watching(self) -> bool:
@@ -90,36 +93,45 @@ class Speaker:
 
     def _standing(self, slot: int) -> Standing:
         self._touched.add(int(self._subjects.bucket[slot]))
+        self._moved.add(slot)
         return self.standings.setdefault(slot, Standing(entries=[]))
 
-    def claim(self, claims: Iterable[Claim]) -> None:
-        """Put what log lines claim on record; lines of one kind and sender add up and fade."""
+    def claim(self, claims: Sequence[Claim]) -> None:
+        """Put what log lines claim on record; lines of one kind and sender add up and fade.
+
+        `claims` are those of a tick, by key, detector, source and time.
+        """
+        if not claims:
+            return
+        slots = self._subjects.slots(keys.key_array([claim.key for claim in claims])).tolist()
+        told = zip(slots, claims, strict=True)
+        for (slot, detector, source), alike in groupby(told, lambda one: (one[0], one[1].detector, one[1].source)):
+            self._claim(self._standing(slot), detector, source, [claim for _, claim in alike])
+
+    def _claim(self, standing: Standing, detector: str, source: str, claims: list[Claim]) -> None:
+        rule = cast("LogRule", self._judge.rule(detector))
+        old = found(standing, detector, source)
+        amount, at_ns = (old.amount, old.at_ns) if old is not None else (0.0, claims[0].at_ns)
         for claim in claims:
-            slot = self._subjects.slot(claim.key)
-            standing = self._standing(slot)
-            rule = cast("LogRule", self._judge.rule(claim.detector))
-            old = found(standing, claim.detector, claim.source)
-            amount = claim.count
-            at_ns = claim.at_ns
-            if old is not None:
-                at_ns = max(at_ns, old.at_ns)
-                amount += old.amount * math.exp2(-(at_ns - old.at_ns) / 1e9 / rule.half_life_s)
-            text = f"{claim.text} ({amount:,.0f} lines of late)" if amount >= 2 else claim.text
-            entry = Entry(
-                detector=claim.detector,
-                witness=claim.witness,
-                source=claim.source,
-                strength=min(1.0, amount / rule.full_at),
-                at_ns=at_ns,
-                said_ns=at_ns,
-                text=text,
-                facts={**claim.facts, "lines": round(amount, 1), **({"peer": claim.peer} if claim.peer else {})},
-                traffic=claim.traffic,
-                compromise=claim.compromise or (old is not None and old.compromise),
-                amount=amount,
-            )
-            self._judge.put(standing, entry)
-            standing.first_line_ns = standing.first_line_ns or claim.at_ns
+            now_ns = max(claim.at_ns, at_ns)
+            amount = amount * math.exp2(-(now_ns - at_ns) / 1e9 / rule.half_life_s) + claim.count
+            at_ns = now_ns
+        last = claims[-1]
+        entry = Entry(
+            detector=detector,
+            witness=last.witness,
+            source=source,
+            strength=min(1.0, amount / rule.full_at),
+            at_ns=at_ns,
+            said_ns=at_ns,
+            text=f"{last.text} ({amount:,.0f} lines of late)" if amount >= 2 else last.text,
+            facts={**last.facts, "lines": round(amount, 1), **({"peer": last.peer} if last.peer else {})},
+            traffic=last.traffic,
+            compromise=any(claim.compromise for claim in claims) or (old is not None and old.compromise),
+            amount=amount,
+        )
+        self._judge.put(standing, entry)
+        standing.first_line_ns = standing.first_line_ns or min(claim.first_ns or claim.at_ns for claim in claims)
 
     def accuse(self, seen: Look, hits: list[Hit], *, end_ns: int, tick: int) -> set[int]:
         """Put hits on record; returns the subjects whose traffic is not normal."""
@@ -225,15 +237,18 @@ class Speaker:
         return blamed
 
     def verdicts(self, seen: Look | None, *, end_ns: int, second: bool) -> list[Verdict]:
-        """What is to be said at the end of a tick, the worst first."""
+        """What is to be said at the end of a tick, the worst first.
+
+        Who nothing was added to in the tick only fades, and is judged at full seconds.
+        """
         said = []
         places = {slot: at for at, slot in enumerate(seen.reading.slots.tolist())} if seen is not None else {}
-        due = set(self.standings)
+        due = set(self._moved)
         if second:
-            due |= {self._subjects.slot(key) for key in self._watched}
-        for slot in sorted(due, key=lambda slot: self._subjects.key(slot)):
+            due |= {*self.standings, *(self._subjects.slot(key) for key in self._watched)}
+        for slot, key in self._by_key(due):
             standing = self.standings.get(slot)
-            watched = self._subjects.key(slot) in self._watched
+            watched = key in self._watched
             if standing is None:
                 standing = self._standing(slot)
             self._judge.fade(standing, end_ns)
@@ -249,7 +264,16 @@ class Speaker:
             if not standing.entries and not watched and standing.said_level < Level.WATCH:
                 del self.standings[slot]
                 self._touched.add(int(self._subjects.bucket[slot]))
+        self._moved = set()
         return sorted(said, key=lambda verdict: -verdict.score)
+
+    def _by_key(self, slots: set[int]) -> list[tuple[int, bytes]]:
+        """Slots and keys by key: the order of verdicts does not depend on where state stands."""
+        chosen = sorted(slots)
+        keyed = self._subjects.keys(np.array(chosen, np.int64))
+        raw, width = keyed.tobytes(), keyed.itemsize  # a key may end with zeros, which a list of texts would lose
+        found = [(slot, raw[at * width : (at + 1) * width]) for at, slot in enumerate(chosen)]
+        return sorted(found, key=itemgetter(1))
 
     def _is_due(
         self, standing: Standing, now: Judgement, finding: Finding, *, watched: bool, second: bool, end_ns: int

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+import numpy as np
+from numpy.typing import NDArray
+
 from controller.domain.address import Address
 from controller.domain.verdict import Fact, TrafficClass, Witness
 from streams.decode import Reject
@@ -20,10 +23,11 @@ class ClaimKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One line's claim. `sender` is the transport's address where the collector kept it, else the name in the line.
+    """What a line claims, or several of one sender alike.
 
-    `accused` is who did it as the line says; of a web exploit it is the server that was asked, and the one who asked is
-    the `peer`. None for a symptom. Who may accuse whom is not decided here.
+    `sender` is the transport's address where the collector kept it, else the name in the line. `accused` is who did it
+    as the line says; of a web exploit it is the server that was asked, and the one who asked is the `peer`. None for a
+    symptom. Who may accuse whom is not decided here.
     """
 
     kind: ClaimKind
@@ -38,6 +42,7 @@ class Claim:
     traffic: TrafficClass = TrafficClass.ALL
     compromise: bool = False
     count: float = 1.0
+    first_ns: int = 0  # receipt of the first of several lines, `at_ns` being that of the last; 0: the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,6 @@ class Logs:
     skipped: int
     rejects: tuple[Reject, ...]
     claims: tuple[Claim, ...]
-    heard: tuple[int, ...]  # receipt of each, ns
+    heard: NDArray[np.int64]  # receipt of each, ns
     senders: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # sender → lines, latest receipt in ns
     cut: int = 0

@@ -1,56 +1,191 @@
 """A frame of log lines into claims. Never raises for bad input: what cannot be read is a reject with its reason."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses, ip_address
+from typing import Any, TypeAlias
 
-from controller.domain.address import unpacked
+import numpy as np
+from numpy.typing import NDArray
+
+from controller.domain.address import MAPPED, Prefix, unpacked
 from controller.domain.errors import BadInput
 from streams.decode import Reject
 from streams.decode.claims import Claim, ClaimKind, Logs
-from streams.decode.datagrams import MAGIC, unframed
+from streams.decode.datagrams import MAGIC, Datagrams, unframed
 from streams.decode.envelope import LogLine, opened
 from streams.decode.eve import event, salvaged
 from streams.decode.lines import LONGEST_LINE, gathered
-from streams.decode.phrasebook import Phrasebook, named, shipped
+from streams.decode.phrasebook import Fit, Phrasebook, named, shipped
+from streams.decode.shapes import OTHER, Shapes
+from streams.decode.sieve import BLANK, ODD
 from streams.decode.stamps import stamp_ns
 
 CEE = "@cee:"
 
+Ints = NDArray[np.int64]
 
-def decode_logs(
-    frame: bytes,
-    *,
-    kafka_ns: int,
-    unnamed: str = "",
-    knows: Callable[[str], bool] | None = None,
-    book: Phrasebook | None = None,
-) -> Logs:
-    """Read newline-separated log lines of any of the known shapes, or a frame of our own listener.
+Ranges: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""First and last IPv4 address of each range; ascending, and none touches another."""
 
-    In the latter the sender is whoever held the other end of the line, and the receipt is ours, whatever a line says.
-    `kafka_ns` (0: none) stands in where a line carries no receipt stamp, `unnamed` where neither transport nor line
-    names a sender; a sender that `knows` denies is refused. A cut EVE alert counts as heard when source and signature
-    could be salvaged, else it is a reject.
-    """
-    book = book or shipped()
+EVERYBODY: Ranges = (np.zeros(1, np.int64), np.full(1, 0xFFFFFFFF, np.int64))
+
+
+def ranges(prefixes: Iterable[Prefix]) -> Ranges:
+    """What these prefixes cover of IPv4."""
+    mapped = ip_address(MAPPED)
+    fours = [one for one in prefixes if isinstance(one, IPv4Network)]
+    if any(mapped in one for one in prefixes if isinstance(one, IPv6Network)):
+        return EVERYBODY
+    both = np.array([(int(one[0]), int(one[-1])) for one in collapse_addresses(fours)], np.int64).reshape(-1, 2)
+    return both[:, 0].copy(), both[:, 1].copy()
+
+
+class LogReader:
+    """Reads frames of log lines; nobody outside of `ours` is accused. It remembers shapes of lines to spare work."""
+
+    def __init__(self, *, ours: Ranges = EVERYBODY, book: Phrasebook | None = None) -> None:
+        self._book = book or shipped()
+        self._ours = ours
+        self._shapes = Shapes(self._book, _whole)
+
+    def frame(
+        self, frame: bytes, *, kafka_ns: int, unnamed: str = "", knows: Callable[[str], bool] = lambda _: True
+    ) -> Logs:
+        """Read newline-separated log lines of any of the known shapes, or a frame of our own listener.
+
+        In the latter the sender is whoever held the other end of the line, and the receipt is ours, whatever a line
+        says; lines of a sender that say the same of the same are one claim. `kafka_ns` (0: none) stands in where a line
+        carries no receipt stamp, `unnamed` where neither transport nor line names a sender; a sender that `knows`
+        denies is refused. A cut EVE alert counts as heard when source and signature could be salvaged, else it is a
+        reject.
+        """
+        if not frame.startswith(MAGIC):
+            return _each(frame, kafka_ns=kafka_ns, unnamed=unnamed, knows=knows, book=self._book)
+        try:
+            heard = unframed(frame)
+        except BadInput as error:
+            return _refused(frame, error.reason)
+        return self._all(heard, frame, knows)
+
+    def _all(self, heard: Datagrams, frame: bytes, knows: Callable[[str], bool]) -> Logs:
+        """The lines of our own listener, of which only those are looked at that may claim anything."""
+        peers = [str(unpacked(one)) for one in heard.exporters]
+        may, marks = self._book.words.sought(heard.payload, heard.offset)
+        there = (marks & BLANK) == 0
+        if not there.any():
+            return _refused(frame, "empty frame")
+        known = there & np.array([knows(peer) for peer in peers], np.bool_)[heard.exporter]
+        plain = ((marks & ODD) == 0) & (np.diff(heard.offset) <= LONGEST_LINE) & (heard.receipt_ns > 0)
+        bad = [(heard.one(index), "unknown sender") for index in np.flatnonzero(there & ~known).tolist()]
+        claims = self._claims(heard, np.flatnonzero(known & plain & (may != 0)), may, peers)
+        cut = 0
+        for index in np.flatnonzero(known & ~plain).tolist():
+            raw, peer, at_ns = heard.one(index), peers[heard.exporter[index]], int(heard.receipt_ns[index])
+            try:
+                _, _, claim, was_cut = _read(raw, peer, kafka_ns=at_ns, unnamed="", book=self._book)
+            except BadInput as error:
+                bad.append((raw, error.reason))
+                known[index] = False
+                continue
+            cut += was_cut
+            claims += [claim] if claim is not None else []
+        receipt = heard.receipt_ns[known]
+        senders = _senders(peers, heard.exporter[known], receipt)
+        return Logs(int(there.sum()), 0, tuple(gathered(bad)), tuple(claims), receipt, senders, cut)
+
+    def _claims(self, heard: Datagrams, lines: Ints, may: NDArray[np.uint64], peers: list[str]) -> list[Claim]:
+        """What plain lines claim, those alike together."""
+        if not len(lines):
+            return []
+        alike: dict[tuple[int, int, str], _Alike] = {}
+        told = self._shapes.tell(heard, lines, may[lines])
+        first, last = self._ours
+        mine = np.append(last, -1)[np.searchsorted(first, told.accused, "right") - 1] >= told.accused
+        telling = np.flatnonzero((told.accused >= 0) & mine)
+        for group in _groups(heard.exporter[lines], told.phrase, told.accused, telling):
+            fit = self._fit(heard, may, lines[group[-1]])
+            accused = str(IPv4Address(int(told.accused[group[0]])))
+            if fit is None or fit.number != told.phrase[group[0]] or fit.words.get("accused") != accused:
+                told.accused[group] = OTHER  # the shape has told otherwise than the line: each speaks for itself
+                continue
+            stamps = heard.receipt_ns[lines[group]].tolist()
+            who = int(heard.exporter[lines[group[0]]])
+            alike[who, fit.number, accused] = _Alike(fit, min(stamps), max(stamps), len(stamps))
+        for index in lines[told.accused == OTHER].tolist():
+            fit = self._fit(heard, may, index)
+            if fit is not None:
+                _add(alike, int(heard.exporter[index]), int(heard.receipt_ns[index]), fit)
+        return [
+            self._book.said(one.fit, sender=peers[who], first_ns=one.first_ns, last_ns=one.last_ns, lines=one.lines)
+            for (who, _, _), one in alike.items()
+        ]
+
+    def _fit(self, heard: Datagrams, may: NDArray[np.uint64], index: int) -> Fit | None:
+        return self._book.fit(_whole(heard.one(index)), int(may[index]))
+
+
+@dataclass(slots=True)
+class _Alike:
+    """Lines of one sender that fit the same phrase and accuse the same, and what the last of them says."""
+
+    fit: Fit
+    first_ns: int
+    last_ns: int
+    lines: int = 0
+
+
+def _add(alike: dict[tuple[int, int, str], _Alike], who: int, at_ns: int, fit: Fit) -> None:
+    one = alike.setdefault((who, fit.number, fit.words.get("accused", "")), _Alike(fit, at_ns, at_ns))
+    one.lines += 1
+    one.first_ns = min(one.first_ns, at_ns)
+    if at_ns >= one.last_ns:
+        one.fit, one.last_ns = fit, at_ns
+
+
+def _groups(sender: Ints, phrase: Ints, accused: Ints, chosen: Ints) -> list[Ints]:
+    """The chosen lines by sender, phrase and accused, in each group as they came."""
+    if not len(chosen):
+        return []
+    order = chosen[np.lexsort((accused[chosen], phrase[chosen], sender[chosen]))]
+    key = np.stack((sender[order], phrase[order], accused[order]))
+    return np.split(order, np.flatnonzero((key[:, 1:] != key[:, :-1]).any(axis=0)) + 1)
+
+
+def _senders(peers: list[str], sender: Ints, receipt_ns: Ints) -> dict[str, tuple[int, int]]:
+    """Lines and latest receipt of each."""
+    latest = np.zeros(len(peers), np.int64)
+    np.maximum.at(latest, sender, receipt_ns)
+    counts = np.bincount(sender, minlength=len(peers)).tolist()
+    return {peer: (lines, at_ns) for peer, lines, at_ns in zip(peers, counts, latest.tolist(), strict=True) if lines}
+
+
+def _refused(frame: bytes, reason: str) -> Logs:
+    return Logs(1, 0, (Reject(frame, reason),), (), np.zeros(0, np.int64))
+
+
+def _whole(raw: bytes) -> bytes:
+    """Program and text of a line that is no JSON; its stamps are of no use here."""
+    line = opened(raw.decode("utf-8", "replace"), kafka_ns=1)
+    return line.whole.encode() if isinstance(line, LogLine) else b""
+
+
+def _each(frame: bytes, *, kafka_ns: int, unnamed: str, knows: Callable[[str], bool], book: Phrasebook) -> Logs:
+    """Lines that somebody else put into a frame: each names its sender, or nobody does."""
     claims: list[Claim] = []
     bad: list[tuple[bytes, str]] = []
     heard: list[int] = []
     senders: dict[str, tuple[int, int]] = {}
     cut = 0
-    try:
-        lines = _lines(frame, kafka_ns)
-    except BadInput as error:
-        return Logs(1, 0, (Reject(frame, error.reason),), (), ())
-    for raw, peer, received_ns in lines:
+    lines = [raw for raw in frame.split(b"\n") if raw.strip()]
+    for raw in lines:
         try:
-            sender, at_ns, claim, was_cut = _read(raw, peer, kafka_ns=received_ns, unnamed=unnamed, book=book)
+            sender, at_ns, claim, was_cut = _read(raw, "", kafka_ns=kafka_ns, unnamed=unnamed, book=book)
         except BadInput as error:
             bad.append((raw, error.reason))
             continue
         count, latest = senders.get(sender, (0, 0))
-        if not count and knows is not None and not knows(sender):
+        if not count and not knows(sender):
             bad.append((raw, "unknown sender"))
             continue
         cut += was_cut
@@ -59,19 +194,8 @@ def decode_logs(
         if claim is not None:
             claims.append(claim)
     if not lines:
-        return Logs(1, 0, (Reject(frame, "empty frame"),), (), ())
-    return Logs(len(lines), 0, tuple(gathered(bad)), tuple(claims), tuple(heard), senders, cut)
-
-
-def _lines(frame: bytes, kafka_ns: int) -> list[tuple[bytes, str, int]]:
-    """Each line, the address that it came from where that is known, and when it was received. Raises BadInput."""
-    if not frame.startswith(MAGIC):
-        return [(raw, "", kafka_ns) for raw in frame.split(b"\n") if raw.strip()]
-    heard = unframed(frame)
-    peers = [str(unpacked(one)) for one in heard.exporters]
-    ends = heard.offset.tolist()
-    told = zip(heard.exporter.tolist(), heard.receipt_ns.tolist(), ends[:-1], ends[1:], strict=True)
-    return [(raw, peers[who], at_ns) for who, at_ns, at, end in told if (raw := heard.payload[at:end]).strip()]
+        return _refused(frame, "empty frame")
+    return Logs(len(lines), 0, tuple(gathered(bad)), tuple(claims), np.array(heard, np.int64), senders, cut)
 
 
 def _read(

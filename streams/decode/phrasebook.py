@@ -1,7 +1,8 @@
 """Vendors' sentences as data: which lines mean that a source was stopped, or that a device suffers.
 
-A book is the TOML files of `phrases/`. All patterns are matched in one pass over a line (an RE2 set, linear in the
-line's length whatever it holds); only the pattern that was found is asked for its groups.
+A book is the TOML files of `phrases/`. The words that each phrase needs are sought in all lines of a frame in one pass
+(see `sieve`); only the phrases whose words stand in a line are asked for their groups, by RE2, which is linear in the
+line's length whatever it holds.
 """
 
 import functools
@@ -19,10 +20,17 @@ from controller.domain.errors import BadInput, ConfigError
 from controller.domain.verdict import TrafficClass, Witness
 from streams.decode.claims import Claim, ClaimKind
 from streams.decode.envelope import LogLine
+from streams.decode.sieve import Words, bits
 
 GROUPS = frozenset({"accused", "peer", "port", "protocol", "rule", "what", "interface"})
 """Names a pattern may give its groups; `accused` and `peer` are addresses, the rest become facts."""
 
+
+NAMING = frozenset({ClaimKind.FIREWALL_REPORT, ClaimKind.IDS_ALERT})
+"""Kinds of claims that accuse the address that a line names."""
+
+ANY = -1
+"""The bits of all phrases."""
 
 _UNKNOWN: Mapping[str, str] = MappingProxyType(dict.fromkeys(GROUPS, "?"))
 _REMEMBERED = 16_384
@@ -30,7 +38,13 @@ _REMEMBERED = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """One sentence. `text` says it in plain words with the groups put in; `example` and `expects` are its test."""
+    """One sentence. `text` says it in plain words with the groups put in; `example` and `expects` are its test.
+
+    `needs` are words, ASCII and without regard to case, of which one stands in every line that fits; none may hold a
+    colon and a space, where a program's name and its text are put together. A phrase without them fits no worse, but
+    each line has to be matched against it in full. `by_shape` says that numbers matter to it as numbers alone: where a
+    line fits, one that has other digits there fits as well and names who stands in the same place.
+    """
 
     name: str
     kind: ClaimKind
@@ -38,6 +52,8 @@ class Phrase:
     text: str
     example: str
     expects: dict[str, str] = field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    by_shape: bool = False
     traffic: TrafficClass = TrafficClass.ALL
     compromise: bool = False
     count: float = 1.0
@@ -52,66 +68,86 @@ class Chapter:
     phrases: tuple[Phrase, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """A phrase that fits a line, and what stands in its groups."""
+
+    number: int
+    words: Mapping[str, str]
+
+
 class Phrasebook:
     """All phrases, compiled once. Raises ConfigError for a pattern that is no RE2 or names an unknown group."""
 
     def __init__(self, chapters: Iterable[tuple[str, Chapter]]) -> None:
         self.entries = tuple((chapter, phrase) for _, chapter in chapters for phrase in chapter.phrases)
-        self._set = re2.Set.SearchSet()
-        self._compiled: list[tuple[Any, Sequence[tuple[int, str]]]] = []  # with its groups
-        for chapter, phrase in self.entries:
-            key = f"{chapter.vendor}/{phrase.name}"
-            try:
-                compiled = re2.compile(phrase.pattern.encode())  # on octets it spares counting characters
-            except re2.error as error:
-                raise ConfigError(file=chapter.vendor, key=key, expected="an RE2 pattern", got=str(error)) from None
-            names = [(number, name.decode()) for name, number in compiled.groupindex.items()]
-            if strange := {name for _, name in names} - GROUPS:
-                raise ConfigError(
-                    file=chapter.vendor, key=key, expected=f"groups of {sorted(GROUPS)}", got=str(strange)
-                )
-            self._compiled.append((compiled, names))
-            self._set.Add(phrase.pattern)
-        self._set.Compile()
+        self._compiled = [_compiled(chapter.vendor, phrase) for chapter, phrase in self.entries]
+        self._groups = [_groups(pattern) for pattern in self._compiled]
+        self.words = Words([phrase.needs for _, phrase in self.entries])
+        self._bits = [(number, int(bits([number]))) for number in range(len(self.entries))]
 
-    def claim(self, line: LogLine) -> Claim | None:
-        """What the line claims, by the first phrase of the book that fits; None when no phrase does."""
-        whole = line.whole.encode()
-        fitting = self._set.Match(whole)
-        if fitting is None:
-            return None
-        for index in sorted(fitting):
-            pattern, names = self._compiled[index]
-            found = pattern.search(whole)
-            if found is not None:
+    def fit(self, whole: bytes, may: int = ANY) -> Fit | None:
+        """The first phrase of the book that fits `whole`; `may` are the bits of those whose words stand there."""
+        for number, bit in self._bits:
+            if may & bit and (found := self._compiled[number].search(whole)) is not None:
                 groups = found.groups()
-                words = {name: value.decode() for number, name in names if (value := groups[number - 1])}
-                if (claim := self._made(index, words, line)) is not None:
-                    return claim
+                words = {name: value.decode() for place, name in self._groups[number] if (value := groups[place])}
+                if self.entries[number][1].kind not in NAMING or named(words.get("accused")) is not None:
+                    return Fit(number, words)
         return None
 
-    def _made(self, index: int, words: Mapping[str, str], line: LogLine) -> Claim | None:
-        chapter, phrase = self.entries[index]
-        accused, peer = named(words.get("accused")), named(words.get("peer"))
-        if phrase.kind is ClaimKind.WEB_EXPLOIT:
-            accused = named(line.sender)
-        elif phrase.kind is ClaimKind.FIREWALL_REPORT and accused is None:
-            return None
-        shown = {**_UNKNOWN, **words, "sender": line.sender or "a log"}
+    def by_shape(self, may: int, upto: int) -> bool:
+        """Whether to the phrases of these bits, up to the one of this number, numbers matter as numbers alone."""
+        return all(self.entries[number][1].by_shape for number, bit in self._bits[: upto + 1] if may & bit)
+
+    def accused_at(self, number: int, whole: bytes) -> int:
+        """Where the accused stands in a line that the phrase fits."""
+        pattern = self._compiled[number]
+        return int(pattern.search(whole).start(pattern.groupindex[b"accused"]))
+
+    def claim(self, line: LogLine, may: int = ANY) -> Claim | None:
+        """What the line claims, by the first phrase of the book that fits; None when no phrase does."""
+        fit = self.fit(line.whole.encode(), may)
+        return None if fit is None else self.said(fit, sender=line.sender, first_ns=line.at_ns, last_ns=line.at_ns)
+
+    def said(self, fit: Fit, *, sender: str, first_ns: int, last_ns: int, lines: int = 1) -> Claim:
+        """What so many lines of one sender claim that fit alike; `fit` is the last one's."""
+        chapter, phrase = self.entries[fit.number]
+        shown = {**_UNKNOWN, **fit.words, "sender": sender or "a log"}
         return Claim(
             kind=phrase.kind,
             witness=chapter.witness,
-            sender=line.sender,
-            at_ns=line.at_ns,
+            sender=sender,
+            at_ns=last_ns,
+            first_ns=first_ns,
             phrase=f"{chapter.vendor}/{phrase.name}",
             text=phrase.text.format_map(shown),
-            accused=accused,
-            peer=peer,
-            facts={name: value[:200] for name, value in words.items()},
+            accused=named(sender if phrase.kind is ClaimKind.WEB_EXPLOIT else fit.words.get("accused")),
+            peer=named(fit.words.get("peer")),
+            facts={name: value[:200] for name, value in fit.words.items()},
             traffic=phrase.traffic,
             compromise=phrase.compromise,
-            count=phrase.count,
+            count=phrase.count * lines,
         )
+
+
+def _compiled(vendor: str, phrase: Phrase) -> Any:
+    """The pattern of a phrase, on octets, which spares counting characters. Raises ConfigError."""
+    key = f"{vendor}/{phrase.name}"
+    try:
+        pattern = re2.compile(phrase.pattern.encode())
+    except re2.error as error:
+        raise ConfigError(file=vendor, key=key, expected="an RE2 pattern", got=str(error)) from None
+    if strange := {name for _, name in _groups(pattern)} - GROUPS:
+        raise ConfigError(file=vendor, key=key, expected=f"groups of {sorted(GROUPS)}", got=str(strange))
+    for word in phrase.needs:
+        if not word or not word.isascii() or ": " in word:
+            raise ConfigError(file=vendor, key=key, expected="needs of ASCII words without a colon and space", got=word)
+    return pattern
+
+
+def _groups(pattern: Any) -> Sequence[tuple[int, str]]:
+    return [(number - 1, name.decode()) for name, number in pattern.groupindex.items()]
 
 
 def chapter(text: str, *, file: str) -> Chapter:

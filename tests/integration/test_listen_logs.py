@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.domain import wire
-from streams.decode.logs import decode_logs
+from streams.decode.logs import LogReader
 from streams.listen.framing import LONGEST
 from tests.integration.bench import Bench, bench
 from tests.integration.certificates import Authority
@@ -123,7 +123,7 @@ def test_lines_of_every_carrier_arrive_whole_with_the_address_they_came_from(tmp
         "::1": [FAILED],
     }
     assert heard(beat, "127.0.1.3", "torn") == 1
-    assert {name for value in values for name in decode_logs(value, kafka_ns=1).senders} == found.keys()
+    assert {name for value in values for name in LogReader().frame(value, kafka_ns=1).senders} == found.keys()
 
 
 def test_tls_lets_in_only_who_shows_a_certificate_of_the_authority(tmp_path: Path) -> None:

@@ -21,12 +21,12 @@ from deploy.lab.rates.figures import Step
 from deploy.lab.rates.lines import dated, frames
 from deploy.lab.rates.peers import sshd_lines
 from deploy.lab.rates.sender import BATCH, Exporter
-from deploy.lab.rates.stencils import DRAWN, RECORDS, SAMPLING, Stencil, five_from, stencils
+from deploy.lab.rates.stencils import CULPRITS, DRAWN, RECORDS, SAMPLING, Stencil, five_from, stencils
 from streams.decode import goflow2, pmacct, received
 from streams.decode.columns import Columns, Flows
 from streams.decode.datagrams import frame
 from streams.decode.flows import Trust
-from streams.decode.logs import decode_logs
+from streams.decode.logs import LogReader, ranges
 from streams.decode.templates import Templates
 from streams.listen.steering import fold
 
@@ -91,10 +91,14 @@ def test_templates_are_repeated_but_not_in_every_datagram() -> None:
         assert 0 < int((lengths > lengths.min()).sum()) < POOL // 8
 
 
-def test_every_other_line_of_syslog_accuses_a_host_and_the_rest_are_of_sshd() -> None:
-    logs = decode_logs(framed(sent(stencils("syslog", 4, pool=POOL)[3], 2)), kafka_ns=NOW)
+def test_half_of_the_lines_are_of_sshd_and_each_sixteenth_accuses_one_of_a_few_hosts() -> None:
+    frame = framed(sent(stencils("syslog", 4, pool=256)[3], 256 // BATCH))
+    everybody, ours = LogReader(), LogReader(ours=ranges([NETWORK]))
+    assert sum(claim.count for claim in everybody.frame(frame, kafka_ns=NOW).claims) == 256 // 2
+    logs = ours.frame(frame, kafka_ns=NOW)
     assert logs.rejects == ()
-    assert len(logs.claims) == logs.received // 2
+    assert {claim.count for claim in logs.claims} == {256 // 16 / CULPRITS}
+    assert len(logs.claims) == CULPRITS
     assert sum(b"sshd[" in line for line in sshd_lines(100)) == 100
 
 

@@ -10,7 +10,7 @@ from controller.domain import toml
 from controller.domain.address import packed
 from controller.domain.estate import Estate, Site, Source, SourceFormat
 from streams.decode.datagrams import frame
-from streams.decode.logs import decode_logs
+from streams.decode.logs import LogReader
 from streams.listen.opening import listed
 from streams.listen.senders import Listed, Strangers
 
@@ -59,7 +59,7 @@ def test_a_line_of_our_own_listener_is_that_of_its_peer_whatever_it_says_of_itse
         b"\0\0\xff\xfe binary \0 text",
         b"  ",
     )
-    logs = decode_logs(frame([peer], [0] * 5, [received] * 5, said), kafka_ns=5)
+    logs = LogReader().frame(frame([peer], [0] * 5, [received] * 5, said), kafka_ns=5)
     assert (logs.received, dict(logs.senders)) == (4, {"192.0.2.7": (3, received)})
     assert {claim.sender for claim in logs.claims} <= {"192.0.2.7"}
     assert {claim.at_ns for claim in logs.claims} <= {received}
@@ -67,5 +67,5 @@ def test_a_line_of_our_own_listener_is_that_of_its_peer_whatever_it_says_of_itse
 
 
 def test_a_frame_that_contradicts_itself_is_one_reject() -> None:
-    [reject] = decode_logs(frame([bytes(16)], [0], [1], [b"<13>a"])[:-1], kafka_ns=5).rejects
+    [reject] = LogReader().frame(frame([bytes(16)], [0], [1], [b"<13>a"])[:-1], kafka_ns=5).rejects
     assert reject.reason == "frame of datagrams contradicts itself"

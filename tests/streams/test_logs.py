@@ -14,7 +14,7 @@ from controller.domain.errors import ConfigError
 from controller.domain.verdict import TrafficClass, Witness
 from streams.decode.claims import Claim, ClaimKind
 from streams.decode.envelope import LogLine, opened, tagged
-from streams.decode.logs import decode_logs
+from streams.decode.logs import LogReader
 from streams.decode.phrasebook import Phrase, Phrasebook, chapter, shipped
 
 NOW = 1_795_000_000_000_000_000  # 2026-11-18T09:46:40Z
@@ -30,7 +30,7 @@ corpus = [
 
 
 def only(frame: str) -> Claim:
-    logs = decode_logs(frame.encode(), kafka_ns=NOW)
+    logs = LogReader().frame(frame.encode(), kafka_ns=NOW)
     assert len(logs.claims) == 1, logs
     return logs.claims[0]
 
@@ -149,7 +149,7 @@ def test_the_rule_s_own_target_goes_before_the_flow() -> None:
 
 
 def test_an_event_without_a_source_is_heard_and_claims_nothing() -> None:
-    logs = decode_logs(
+    logs = LogReader().frame(
         json.dumps(
             {"event_type": "anomaly", "anomaly": {"type": "decode", "event": "decoder.ipv4.trunc_pkt"}}
         ).encode(),
@@ -163,12 +163,12 @@ def test_an_alert_inside_syslog_is_read_with_its_prefix_and_when_it_was_cut() ->
     whole = only(json.dumps({"msg": body, "fromhost-ip": "198.18.0.5", "programname": "suricata"}))
     assert whole.sender == "198.18.0.5"
     at = body.index('"severity"') + 14
-    logs = decode_logs(json.dumps({"msg": body[:at], "fromhost-ip": "198.18.0.5"}).encode(), kafka_ns=NOW)
+    logs = LogReader().frame(json.dumps({"msg": body[:at], "fromhost-ip": "198.18.0.5"}).encode(), kafka_ns=NOW)
     assert (logs.cut, str(logs.claims[0].accused)) == (1, "203.0.113.9")
 
 
 def test_a_cut_alert_that_names_nobody_is_a_dead_letter() -> None:
-    logs = decode_logs(json.dumps({"msg": '@cee: {"event_type":"alert","src'}).encode(), kafka_ns=NOW)
+    logs = LogReader().frame(json.dumps({"msg": '@cee: {"event_type":"alert","src'}).encode(), kafka_ns=NOW)
     assert [reject.reason for reject in logs.rejects] == ["cut EVE line"]
     assert (logs.received, len(logs.heard)) == (1, 0)
 
@@ -181,7 +181,7 @@ def test_a_web_exploit_accuses_the_server_that_was_asked_and_names_the_asker() -
 
 def test_a_picture_from_the_site_itself_is_no_exploit() -> None:
     line = REQUEST % "/images/a.jpg&w=80"
-    assert decode_logs(line.encode(), kafka_ns=NOW).claims == ()
+    assert LogReader().frame(line.encode(), kafka_ns=NOW).claims == ()
 
 
 @pytest.mark.parametrize(
@@ -197,7 +197,7 @@ def test_a_picture_from_the_site_itself_is_no_exploit() -> None:
     ],
 )
 def test_bad_input_is_kept_with_its_reason(frame: bytes, reason: str) -> None:
-    logs = decode_logs(frame, kafka_ns=NOW)
+    logs = LogReader().frame(frame, kafka_ns=NOW)
     assert [reject.reason for reject in logs.rejects] == ([reason] if reason else [])
     assert logs.received == 1
 
@@ -228,7 +228,7 @@ frames = st.one_of(
 @given(frames)
 @settings(deadline=None, derandomize=True)
 def test_every_line_is_heard_or_rejected_and_nothing_is_raised(frame: bytes) -> None:
-    logs = decode_logs(frame, kafka_ns=NOW)
+    logs = LogReader().frame(frame, kafka_ns=NOW)
     assert logs.received == len(logs.heard) + sum(reject.count for reject in logs.rejects) + logs.skipped
 
 
@@ -249,7 +249,7 @@ class TestCorpus:
             one for one in CORPUS.glob("elastic__examples/**/*") if one.is_file() and one.stat().st_size > 1_000_000
         ]
         assert files
-        logs = decode_logs(files[0].read_bytes(), kafka_ns=NOW)
+        logs = LogReader().frame(files[0].read_bytes(), kafka_ns=NOW)
         assert logs.received >= 10_000
         assert [claim.text for claim in logs.claims] == []
 
@@ -263,30 +263,30 @@ class TestCorpus:
     )
     def test_recorded_firewall_lines_name_their_source(self, file: str, accused: str) -> None:
         (log,) = CORPUS.glob(f"crowdsecurity__hub/**/{file}.log")
-        named = Counter(str(claim.accused) for claim in decode_logs(log.read_bytes(), kafka_ns=NOW).claims)
+        named = Counter(str(claim.accused) for claim in LogReader().frame(log.read_bytes(), kafka_ns=NOW).claims)
         assert accused in named
 
     @pytest.mark.parametrize("file", ["CVE-2017-9841", "http_dos_random_uri"])
     def test_recorded_access_logs_of_an_exploit_and_of_a_flood_are_told_apart(self, file: str) -> None:
         (log,) = CORPUS.glob(f"crowdsecurity__hub/**/{file}.log")
-        kinds = {claim.kind for claim in decode_logs(log.read_bytes(), kafka_ns=NOW).claims}
+        kinds = {claim.kind for claim in LogReader().frame(log.read_bytes(), kafka_ns=NOW).claims}
         assert (ClaimKind.WEB_EXPLOIT in kinds) == file.startswith("CVE")
 
     def test_recorded_device_messages_are_all_heard(self) -> None:
         files = list(CORPUS.glob("napalm-automation__napalm-logs/**/syslog.msg"))
         assert len(files) > 30
         for one in files:
-            logs = decode_logs(one.read_bytes(), kafka_ns=NOW)
+            logs = LogReader().frame(one.read_bytes(), kafka_ns=NOW)
             assert logs.rejects == (), one
 
 
 def test_a_sender_that_nobody_knows_is_refused_and_counted() -> None:
     frame = f"<4>Nov 21 10:00:00 198.18.0.9 kernel: drop {DROP}\n<4>Nov 21 10:00:00 203.0.113.1 kernel: drop {DROP}"
-    logs = decode_logs(frame.encode(), kafka_ns=NOW, knows=lambda sender: sender == "198.18.0.9")
+    logs = LogReader().frame(frame.encode(), kafka_ns=NOW, knows=lambda sender: sender == "198.18.0.9")
     assert [reject.reason for reject in logs.rejects] == ["unknown sender"]
     assert logs.senders == {"198.18.0.9": (1, NOW)}
     assert len(logs.claims) == 1
 
 
 def test_a_line_without_any_time_is_kept_as_a_dead_letter() -> None:
-    assert [reject.reason for reject in decode_logs(b"kernel: x", kafka_ns=0).rejects] == ["no time"]
+    assert [reject.reason for reject in LogReader().frame(b"kernel: x", kafka_ns=0).rejects] == ["no time"]

@@ -213,23 +213,34 @@ _SSHD = (
 
 
 _FIREWALL = (
-    "kernel: drop IN=eth1 OUT=eth0 MAC=02:00:00:00:00:01:02:00:00:00:00:02:08:00 SRC={host} DST={peer} LEN=44 TOS=0x00 "
+    "kernel: drop IN=eth1 OUT=eth0 MAC=02:00:00:00:00:01:02:00:00:00:00:02:08:00 SRC={src} DST={dst} LEN=44 TOS=0x00 "
     "PREC=0x00 TTL=63 ID=1 DF PROTO=TCP SPT={port} DPT=445 WINDOW=64240 RES=0x00 SYN URGP=0"
 )
 
 
-def logs(said: Talk) -> Stencil:
-    """Lines by turns of sshd, of whose log-ins half fail, and of a firewall that drops what a host sends.
+CULPRITS = 8
+"""Hosts behind each exporter of whom its firewall complains."""
 
-    Cordon has nothing to say of the former, and reads a claim out of each of the latter.
+
+def logs(said: Talk) -> Stencil:
+    """Lines by turns of sshd, of whose log-ins half fail, and of a border firewall.
+
+    Cordon has nothing to say of the former. What the firewall drops comes from outside, but for each eighth packet,
+    which one of a few hosts behind it sent: a claim.
     """
     sides = np.where(said.entry == UPLINK, said.dst, said.src)
     ends = zip(addresses(sides), np.maximum(said.src_port, said.dst_port).tolist(), strict=True)
+    culprits = addresses(np.unique(sides)[:CULPRITS])
     lines = []
     for number, (host, port) in enumerate(ends):
-        told = _FIREWALL if number % 2 else f"sshd[{4_000 + number}]: {_SSHD[number // 2 % len(_SSHD)]}"
         peer = f"203.0.113.{number % 250 + 1}"
-        lines.append(f"<38>Jan  1 00:00:00 gw {told.format(host=host, peer=peer, port=port)}".encode())
+        if number % 2 == 0:
+            told = f"sshd[{4_000 + number}]: {_SSHD[number // 2 % len(_SSHD)].format(peer=peer, port=port)}"
+        elif number % 16 == 1:
+            told = _FIREWALL.format(src=culprits[number // 16 % CULPRITS], dst=peer, port=port)
+        else:
+            told = _FIREWALL.format(src=peer, dst=host, port=port)
+        lines.append(f"<38>Jan  1 00:00:00 gw {told}".encode())
     lengths = np.array([len(line) for line in lines], np.int64)
     octets = np.zeros((len(lines), int(lengths.max())), np.uint8)
     for row, line in zip(octets, lines, strict=True):
