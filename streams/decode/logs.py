@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, collapse_addresses, ip_address
+from ipaddress import IPv4Network, IPv6Network, collapse_addresses, ip_address
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -103,26 +103,19 @@ class LogReader:
         first, last = self._ours
         mine = np.append(last, -1)[np.searchsorted(first, told.accused, "right") - 1] >= told.accused
         telling = np.flatnonzero((told.accused >= 0) & mine)
-        for group in _groups(heard.exporter[lines], told.phrase, told.accused, telling):
-            fit = self._fit(heard, may, lines[group[-1]])
-            accused = str(IPv4Address(int(told.accused[group[0]])))
-            if fit is None or fit.number != told.phrase[group[0]] or fit.words.get("accused") != accused:
-                told.accused[group] = OTHER  # the shape has told otherwise than the line: each speaks for itself
-                continue
+        groups = _groups(heard.exporter[lines], told.phrase, told.accused, telling)
+        for group, fit in zip(groups, told.fits(np.array([group[-1] for group in groups], np.int64)), strict=True):
             stamps = heard.receipt_ns[lines[group]].tolist()
             who = int(heard.exporter[lines[group[0]]])
-            alike[who, fit.number, accused] = _Alike(fit, min(stamps), max(stamps), len(stamps))
+            alike[who, fit.number, fit.words["accused"]] = _Alike(fit, min(stamps), max(stamps), len(stamps))
         for index in lines[told.accused == OTHER].tolist():
-            fit = self._fit(heard, may, index)
-            if fit is not None:
-                _add(alike, int(heard.exporter[index]), int(heard.receipt_ns[index]), fit)
+            alone = self._book.fit(_whole(heard.one(index)), int(may[index]))
+            if alone is not None:
+                _add(alike, int(heard.exporter[index]), int(heard.receipt_ns[index]), alone)
         return [
             self._book.said(one.fit, sender=peers[who], first_ns=one.first_ns, last_ns=one.last_ns, lines=one.lines)
             for (who, _, _), one in alike.items()
         ]
-
-    def _fit(self, heard: Datagrams, may: NDArray[np.uint64], index: int) -> Fit | None:
-        return self._book.fit(_whole(heard.one(index)), int(may[index]))
 
 
 @dataclass(slots=True)

@@ -43,7 +43,7 @@ class Phrase:
     `needs` are words, ASCII and without regard to case, of which one stands in every line that fits; none may hold a
     colon and a space, where a program's name and its text are put together. A phrase without them fits no worse, but
     each line has to be matched against it in full. `by_shape` says that numbers matter to it as numbers alone: where a
-    line fits, one that has other digits there fits as well and names who stands in the same place.
+    line fits, one that has other digits there fits as well, and its words stand in the same places.
     """
 
     name: str
@@ -96,14 +96,20 @@ class Phrasebook:
                     return Fit(number, words)
         return None
 
-    def by_shape(self, may: int, upto: int) -> bool:
-        """Whether to the phrases of these bits, up to the one of this number, numbers matter as numbers alone."""
-        return all(self.entries[number][1].by_shape for number, bit in self._bits[: upto + 1] if may & bit)
+    def matching(self, whole: bytes, may: int) -> int | None:
+        """The first phrase of these whose pattern matches, though what stands for the accused may be no address."""
+        found = (number for number, bit in self._bits if may & bit and self._compiled[number].search(whole) is not None)
+        return next(found, None)
 
-    def accused_at(self, number: int, whole: bytes) -> int:
-        """Where the accused stands in a line that the phrase fits."""
-        pattern = self._compiled[number]
-        return int(pattern.search(whole).start(pattern.groupindex[b"accused"]))
+    def by_shape(self, may: int, last: int | None) -> bool:
+        """Whether to all phrases of these bits, up to the `last`, numbers matter as numbers alone."""
+        until = None if last is None else last + 1
+        return all(self.entries[number][1].by_shape for number, bit in self._bits[:until] if may & bit)
+
+    def spans(self, fit: Fit, whole: bytes) -> Mapping[str, tuple[int, int]]:
+        """Where in a line the words of a phrase stand that fits it."""
+        found = self._compiled[fit.number].search(whole)
+        return {name: found.span(place + 1) for place, name in self._groups[fit.number] if name in fit.words}
 
     def claim(self, line: LogLine, may: int = ANY) -> Claim | None:
         """What the line claims, by the first phrase of the book that fits; None when no phrase does."""

@@ -1,11 +1,12 @@
 """Lines that differ in their numbers alone, told without matching each: what a device says it says by a template.
 
 The first line of a shape is matched in full. What follows is laid beside it, octet by octet and number by number:
-where nothing but numbers differs, the accused stands in the same place. It holds for phrases that say so of themselves
-(`Phrase.by_shape`). Before the first colon and space, where the envelope is, numbers must be as long as in that line.
+where nothing but numbers differs, the same words stand in the same places. It holds for phrases that say so of
+themselves (`Phrase.by_shape`). Before the first colon and space, where the envelope is, numbers must be as long as in
+that line.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from streams.decode.compiled import borrowing
 from streams.decode.datagrams import Datagrams
-from streams.decode.phrasebook import Phrasebook, named
+from streams.decode.phrasebook import Fit, Phrasebook, named
 
 OTHER, NOTHING = -2, -1
 
@@ -28,14 +29,6 @@ _RUN = np.uint8(_ZERO)
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """Of each line the address that it accuses, or NOTHING, or OTHER where it has to be matched by itself."""
-
-    accused: Ints
-    phrase: Ints  # its number in the book; no meaning where nobody is accused
-
-
-@dataclass(frozen=True, slots=True)
 class _Shape:
     """The first line of a shape: `kind` is OTHER, NOTHING, or where the accused begins."""
 
@@ -43,6 +36,42 @@ class _Shape:
     may: int
     kind: int
     phrase: int = 0
+    bounds: tuple[int, ...] = ()  # ascending, where words begin and end
+    words: tuple[tuple[str, int, int], ...] = ()  # name, and its two among the bounds
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """Of n lines the address that each accuses, or NOTHING, or OTHER where it has to be matched by itself."""
+
+    accused: Ints
+    shape: Ints
+    shapes: Sequence[_Shape]
+    begin: Ints
+    end: Ints
+    payload: bytes
+
+    @property
+    def phrase(self) -> Ints:
+        """The phrase that each line fits; no meaning where nobody is accused."""
+        return np.array([one.phrase for one in self.shapes], np.int64)[self.shape]
+
+    def fits(self, chosen: Ints) -> list[Fit]:
+        """What stands in the groups of the phrase in these lines, each of which accuses somebody."""
+        found: dict[int, Fit] = {}
+        for number in np.unique(self.shape[chosen]).tolist():
+            alike = chosen[self.shape[chosen] == number]
+            found |= zip(alike.tolist(), self._fits(self.shapes[number], alike), strict=True)
+        return [found[at] for at in chosen.tolist()]
+
+    def _fits(self, shape: _Shape, alike: Ints) -> list[Fit]:
+        places = np.empty((len(alike), len(shape.bounds)), np.int64)
+        data, example = np.frombuffer(self.payload, np.uint8), np.frombuffer(shape.example, np.uint8)
+        _bounded(data, self.begin[alike], self.end[alike], example, np.array(shape.bounds, np.int64), places)
+        return [
+            Fit(shape.phrase, {name: self.payload[at[one] : at[other]].decode() for name, one, other in shape.words})
+            for at in places.tolist()
+        ]
 
 
 class Shapes:
@@ -59,6 +88,7 @@ class Shapes:
         digest = np.empty(len(lines), np.uint64)
         _digested(data, begin, end, may, digest)
         unique, first, which = np.unique(digest, return_index=True, return_inverse=True)
+        which = which.reshape(-1)
         shapes = [
             self._shape(key, heard.one(int(lines[at])), int(may[at]))
             for key, at in zip(unique.tolist(), first.tolist(), strict=True)
@@ -68,8 +98,8 @@ class Shapes:
         kind = np.array([one.kind for one in shapes], np.int64)
         accused = np.empty(len(lines), np.int64)
         allowed = np.array([one.may for one in shapes], np.uint64)
-        _followed(data, begin, end, may, which.reshape(-1), examples, offset, kind, allowed, accused)
-        return Told(accused, np.array([one.phrase for one in shapes], np.int64)[which.reshape(-1)])
+        _followed(data, begin, end, may, which, examples, offset, kind, allowed, accused)
+        return Told(accused, which, shapes, begin, end, heard.payload)
 
     def _shape(self, digest: int, raw: bytes, may: int) -> _Shape:
         found = self._known.get(digest)
@@ -82,24 +112,29 @@ class Shapes:
     def _learned(self, raw: bytes, may: int) -> _Shape:
         whole = self._whole(raw)
         fit = self._book.fit(whole, may)
-        last = len(self._book.entries) if fit is None else fit.number
-        if not self._book.by_shape(may, last):
+        first = self._book.matching(whole, may)
+        if first != (None if fit is None else fit.number) or not self._book.by_shape(may, first):
             return _Shape(raw, may, OTHER)
         if fit is None:
             return _Shape(raw, may, NOTHING)
-        text = fit.words.get("accused", "")
-        tail = whole[self._book.accused_at(fit.number, whole) :] if text else b""
+        spans = self._book.spans(fit, whole)
         line = raw.rstrip(b"\0 \t\r\n")
-        at = len(line) - len(tail)
-        accused = text.encode()
-        alone = not line[at - 1 : at].isdigit() and not line[at + len(accused) : at + len(accused) + 1].isdigit()
-        if not _is_dotted(text) or not line.endswith(tail) or not alone:
+        ahead = len(line) - len(whole)  # of the text, which ends both
+        text = whole[min(begin for begin, _ in spans.values()) :]
+        bounds = sorted({ahead + one for span in spans.values() for one in span})
+        if not line.endswith(text) or not _is_dotted(fit.words["accused"]) or any(_cuts(raw, one) for one in bounds):
             return _Shape(raw, may, OTHER)
-        return _Shape(raw, may, at, fit.number)
+        words = [(name, bounds.index(ahead + one), bounds.index(ahead + two)) for name, (one, two) in spans.items()]
+        return _Shape(raw, may, ahead + spans["accused"][0], fit.number, tuple(bounds), tuple(words))
 
 
 def _is_dotted(text: str) -> bool:
-    return text.count(".") == _PARTS - 1 and named(text) is not None and ":" not in text
+    return text.count(".") == _PARTS - 1 and ":" not in text and named(text) is not None
+
+
+def _cuts(line: bytes, at: int) -> bool:
+    """Whether a number goes on at this place."""
+    return line[max(at - 1, 0) : at].isdigit() and line[at : at + 1].isdigit()
 
 
 @borrowing
@@ -142,34 +177,47 @@ def _followed(
         accused[line] = OTHER
         if kind[shape] == OTHER or may[line] != allowed[shape]:
             continue
-        at = _beside(data, begin[line], end[line], examples, offset[shape], offset[shape + 1], kind[shape])
-        if at != OTHER:
-            accused[line] = NOTHING if kind[shape] == NOTHING else _address(data, at, end[line])
+        example, sought, place = examples[offset[shape] : offset[shape + 1]], kind[shape : shape + 1], accused[line:]
+        if not _beside(data, begin[line], end[line], example, sought, place):
+            accused[line] = OTHER
+        elif kind[shape] == NOTHING:
+            accused[line] = NOTHING
+        else:
+            accused[line] = _address(data, accused[line], end[line])
 
 
 @borrowing
-def _beside(
-    data: NDArray[np.uint8], at: int, end: int, examples: NDArray[np.uint8], like: int, last: int, sought: int
-) -> int:
-    """Where in a line stands what stands at `sought` in the example; OTHER when more than numbers differs."""
-    found, fixed, before, begun = at, True, np.uint8(0), like
-    while at < end and like < last:
-        if like - begun == sought:
-            found = at
+def _bounded(
+    data: NDArray[np.uint8], begin: Ints, end: Ints, example: NDArray[np.uint8], sought: Ints, places: Ints
+) -> None:
+    for line in range(len(begin)):
+        _beside(data, begin[line], end[line], example, sought, places[line])
+
+
+@borrowing
+def _beside(data: NDArray[np.uint8], at: int, end: int, example: NDArray[np.uint8], sought: Ints, places: Ints) -> bool:
+    """Find in a line what stands at each place `sought` of the example; False when more than numbers differs."""
+    like, fixed, before, done = 0, True, np.uint8(0), 0
+    while at < end and like < len(example):
+        if done < len(sought) and like == sought[done]:
+            places[done] = at
+            done += 1
         octet = data[at]
-        if _is_digit(octet) and _is_digit(examples[like]):
+        if _is_digit(octet) and _is_digit(example[like]):
             at, like = at + 1, like + 1
             while not fixed and at < end and _is_digit(data[at]):
                 at += 1
-            while not fixed and like < last and _is_digit(examples[like]):
+            while not fixed and like < len(example) and _is_digit(example[like]):
                 like += 1
-        elif octet == examples[like]:
+        elif octet == example[like]:
             fixed = fixed and not (before == _COLON and octet == _SPACE)
             at, like = at + 1, like + 1
         else:
-            return OTHER
+            return False
         before = octet
-    return found if at == end and like == last else OTHER
+    if done < len(sought) and like == sought[done]:
+        places[done] = at
+    return at == end and like == len(example)
 
 
 @borrowing

@@ -16,6 +16,9 @@ from streams.listen.slots import Slots
 from streams.listen.steering import Place, open_group, places, socket_for
 
 SLOTS = 1_024
+SLOTS_OF_LINES = 4 * SLOTS
+"""A datagram holds one line, and a frame many: what is said alike in it counts as one claim."""
+
 """Datagrams held before they are handed on; 4 KiB of memory each while they are no larger."""
 
 BACKLOG = 128
@@ -123,6 +126,7 @@ def channels(
 ) -> tuple[Channel, ...]:
     """The channels of one process, a topic each; lines of connections come to the first process."""
     found = []
+    of_lines = {source.topic for source in estate.site.sources if source.format is SourceFormat.SYSLOG}
     for topic in dict.fromkeys(one.topic for one in estate.site.listeners):
         tables = [one for one in estate.site.listeners if one.topic == topic]
         mine = [one for one in opened if one.topic == topic and one.worker == share.worker]
@@ -136,7 +140,7 @@ def channels(
                 ears=tuple(Ear(one.socket, one.place, one.rate) for one in mine),
                 late_ns=late_ns[topic],
                 frame_ns=min(one.frame_ms for one in tables) * 1_000_000,
-                slots=Slots(SLOTS if mine else 1),
+                slots=Slots((SLOTS_OF_LINES if topic in of_lines else SLOTS) if mine else 1),
                 inbox=Inbox() if connected else None,
             )
         )
