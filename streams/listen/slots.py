@@ -12,11 +12,11 @@ import socket
 import numpy as np
 from numpy.typing import NDArray
 
-SLOT = 65_536
-"""No datagram is longer (RFC 768), so none is ever cut. Only pages that are written to cost memory."""
+NEAR = 1_600
+"""Octets of a datagram that lie together with the others': what fits an Ethernet frame, close enough for the cache."""
 
-STRIDE = SLOT + 1_600
-"""Slots are set off a little, so that their first lines do not all fall into the same sets of the cache."""
+FAR = 65_536 - NEAR
+"""What a longer one goes on to. None is longer than both (RFC 768), and only pages that are written to cost memory."""
 
 SO_TIMESTAMPNS = 35
 _MSG_DONTWAIT = 0x40
@@ -40,20 +40,22 @@ class Slots:
     def __init__(self, count: int) -> None:
         self.count = count
         self.used = 0
-        self._octets = np.empty(count * STRIDE, np.uint8)
+        self._octets, self._beyond = np.empty(count * NEAR, np.uint8), np.empty(count * FAR, np.uint8)
         self._names = np.zeros((count, _NAME), np.uint8)
         self._control = np.zeros((count, _CONTROL), np.uint8)
-        self._vector = np.zeros((count, 2), np.uint64)
+        self._vector = np.zeros((count, 2, 2), np.uint64)
         self._headers = np.zeros(count, _HEADER)
         at = np.arange(count, dtype=np.uint64)
-        self._vector[:, 0] = self._octets.ctypes.data + at * STRIDE
-        self._vector[:, 1] = SLOT
+        for place, (room, size) in enumerate(((self._octets, NEAR), (self._beyond, FAR))):
+            self._vector[:, place, 0] = room.ctypes.data + at * size
+            self._vector[:, place, 1] = size
         self._headers["name"] = self._names.ctypes.data + at * _NAME
-        self._headers["iov"] = self._vector.ctypes.data + at * 16
-        self._headers["iovlen"] = 1
+        self._headers["iov"] = self._vector.ctypes.data + at * 32
+        self._headers["iovlen"] = 2
         self._headers["control"] = self._control.ctypes.data + at * _CONTROL
         self._headers["namelen"], self._headers["controllen"] = _NAME, _CONTROL
-        self._view = memoryview(self._octets)  # type: ignore[arg-type]  # arrays speak the buffer protocol
+        self._near = memoryview(self._octets)  # type: ignore[arg-type]  # arrays speak the buffer protocol
+        self._far = memoryview(self._beyond)  # type: ignore[arg-type]  # arrays speak the buffer protocol
         self._libc = ctypes.CDLL(None, use_errno=True)
         self._base = self._headers.ctypes.data
 
@@ -120,15 +122,25 @@ class Slots:
 
     def head(self, octets: int) -> NDArray[np.uint8]:
         """The first octets of each datagram (n × octets); beyond its length they mean nothing."""
-        return self._octets.reshape(self.count, STRIDE)[: self.used, :octets]
+        return self._octets.reshape(self.count, NEAR)[: self.used, :octets]
 
     def one(self, index: int) -> memoryview:
         """A datagram's octets; valid until `clear`."""
-        start = index * STRIDE
-        return self._view[start : start + int(self._headers["length"][index])]
+        length = int(self._headers["length"][index])
+        start = index * NEAR
+        if length <= NEAR:
+            return self._near[start : start + length]
+        return memoryview(b"".join(self._long(index, length)))
 
     def joined(self, chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[memoryview]:
         """The chosen datagrams' octets, in that order; valid until `clear`. `lengths` are those of the chosen."""
-        starts = chosen * STRIDE
-        view = self._view
-        return [view[a:b] for a, b in zip(starts.tolist(), (starts + lengths).tolist(), strict=True)]
+        starts = chosen * NEAR
+        view = self._near
+        if not len(lengths) or int(lengths.max()) <= NEAR:
+            return [view[a:b] for a, b in zip(starts.tolist(), (starts + lengths).tolist(), strict=True)]
+        told = zip(chosen.tolist(), lengths.tolist(), strict=True)
+        return [part for index, length in told for part in self._long(index, length)]
+
+    def _long(self, index: int, length: int) -> tuple[memoryview, memoryview]:
+        near, far = index * NEAR, index * FAR
+        return self._near[near : near + min(length, NEAR)], self._far[far : far + max(length - NEAR, 0)]
