@@ -237,7 +237,7 @@ def _take(
 
 
 @inlined
-def _eight(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
+def eight(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     """Eight octets, the first the lowest."""
     octets = np.uint64(0)
     for place in range(8):
@@ -257,7 +257,7 @@ def _alike(data: NDArray[np.uint8], at: np.uint64, other: np.uint64, end: np.uin
     """How many octets are the same in two places, up to where the second ends."""
     start = other
     while other < end:
-        apart = _eight(data, at) ^ _eight(data, other)
+        apart = eight(data, at) ^ eight(data, other)
         if apart != 0:
             other += _first((((apart & _OTHERS) + _OTHERS) | apart) & _HIGH)
             break
@@ -270,7 +270,7 @@ def _alike(data: NDArray[np.uint8], at: np.uint64, other: np.uint64, end: np.uin
 def _quote(data: NDArray[np.uint8], at: np.uint64) -> np.uint64:
     """The next quote; where an escape, a control character or what is not ASCII comes before it, that."""
     while True:
-        octets = _eight(data, at)
+        octets = eight(data, at)
         quote, escape = octets ^ _QUOTES, octets ^ _ESCAPES
         # An octet borrows from the next only where it is marked itself: the first mark is true.
         marks = ((quote - _EACH) & ~quote) | ((escape - _EACH) & ~escape) | ((octets - _CONTROLS) & ~octets) | octets
@@ -388,7 +388,7 @@ def _mixed(data: NDArray[np.uint8], at: np.uint64, size: np.uint64) -> np.uint64
     """A number that is the same for the same text."""
     mixed, end = size, at + size
     while at < end:
-        octets = _eight(data, at)
+        octets = eight(data, at)
         if end - at < _EIGHT:
             octets &= (_ONE << (_EIGHT * (end - at))) - _ONE
         mixed = (mixed ^ octets) * np.uint64(0x9E3779B97F4A7C15)

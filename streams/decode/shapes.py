@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from streams.decode.compiled import borrowing
 from streams.decode.datagrams import Datagrams
 from streams.decode.phrasebook import Fit, Phrasebook, named
+from streams.decode.plainlines import eight
 
 OTHER, NOTHING = -2, -1
 
@@ -22,6 +23,8 @@ Ints = NDArray[np.int64]
 Bits = NDArray[np.uint64]
 
 _REMEMBERED = 4_096
+_RECENT = 4
+_WIDTH = 8  # octets that are compared at once
 _PARTS, _PART = 4, 255  # of an IPv4 address
 _ZERO, _NINE, _DOT, _COLON, _SPACE = b"09.: "
 _BASIS, _PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)  # FNV-1a's, 64 bits
@@ -80,34 +83,55 @@ class Shapes:
     def __init__(self, book: Phrasebook, whole: Callable[[bytes], bytes]) -> None:
         """`whole` gives program and text of a line, as phrases are matched against them."""
         self._book, self._whole = book, whole
-        self._known: dict[int, _Shape] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        self._shapes: list[_Shape] = []
+        self._numbers: dict[int, int] = {}  # by digest
+        self._recent = np.full(_RECENT, -1, np.int64)  # those that lines had last
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        shapes = self._shapes
+        self._examples = np.frombuffer(b"".join([one.example for one in shapes]), np.uint8)
+        self._offset = np.cumsum([0, *(len(one.example) for one in shapes)])
+        self._kind = np.array([one.kind for one in shapes], np.int64)
+        self._may = np.array([one.may for one in shapes], np.uint64)
 
     def tell(self, heard: Datagrams, lines: Ints, may: Bits) -> Told:
         """What these lines of a frame say; `may` are the phrases that may fit each."""
+        if len(self._shapes) >= _REMEMBERED:
+            self._forget()
         data, begin, end = np.frombuffer(heard.payload, np.uint8), heard.offset[lines], heard.offset[lines + 1]
-        digest = np.empty(len(lines), np.uint64)
-        _digested(data, begin, end, may, digest)
-        unique, first, which = np.unique(digest, return_index=True, return_inverse=True)
-        which = which.reshape(-1)
-        shapes = [
-            self._shape(key, heard.one(int(lines[at])), int(may[at]))
-            for key, at in zip(unique.tolist(), first.tolist(), strict=True)
-        ]
-        examples = np.frombuffer(b"".join([one.example for one in shapes]), np.uint8)
-        offset = np.cumsum([0, *(len(one.example) for one in shapes)])
-        kind = np.array([one.kind for one in shapes], np.int64)
-        accused = np.empty(len(lines), np.int64)
-        allowed = np.array([one.may for one in shapes], np.uint64)
-        _followed(data, begin, end, may, which, examples, offset, kind, allowed, accused)
-        return Told(accused, which, shapes, begin, end, heard.payload)
+        shape, accused = np.full(len(lines), -1, np.int64), np.full(len(lines), OTHER, np.int64)
+        _recognised(data, begin, end, may, *self._known, self._recent, shape, accused)
+        rest = np.flatnonzero(shape < 0)
+        if len(rest):
+            shape[rest] = self._numbered(heard, lines[rest], may[rest])
+            told = accused[rest]
+            _followed(data, begin[rest], end[rest], may[rest], *self._known, shape[rest], told)
+            accused[rest] = told
+            found = np.unique(shape[rest])[:_RECENT]
+            self._recent[: len(found)] = found
+        return Told(accused, shape, self._shapes, begin, end, heard.payload)
 
-    def _shape(self, digest: int, raw: bytes, may: int) -> _Shape:
-        found = self._known.get(digest)
-        if found is None:
-            if len(self._known) >= _REMEMBERED:
-                self._known.clear()
-            found = self._known[digest] = self._learned(raw, may)
-        return found
+    @property
+    def _known(self) -> tuple[NDArray[np.uint8], Ints, Ints, Bits]:
+        return self._examples, self._offset, self._kind, self._may
+
+    def _numbered(self, heard: Datagrams, lines: Ints, may: Bits) -> list[int]:
+        """The shapes of lines that none of the recent ones is beside; those not seen before are learned."""
+        digest = np.empty(len(lines), np.uint64)
+        data = np.frombuffer(heard.payload, np.uint8)
+        _digested(data, heard.offset[lines], heard.offset[lines + 1], may, digest)
+        keys = digest.tolist()
+        for at, key in enumerate(keys):
+            if key not in self._numbers:
+                self._numbers[key] = len(self._shapes)
+                self._shapes.append(self._learned(heard.one(int(lines[at])), int(may[at])))
+        if len(self._shapes) != len(self._kind):
+            self._lay_out()
+        return [self._numbers[key] for key in keys]
 
     def _learned(self, raw: bytes, may: int) -> _Shape:
         whole = self._whole(raw)
@@ -138,8 +162,8 @@ def _cuts(line: bytes, at: int) -> bool:
 
 
 @borrowing
-def _is_digit(octet: int) -> bool:
-    return _ZERO <= octet <= _NINE
+def _is_digit(octet: np.uint8) -> bool:
+    return bool(_ZERO <= octet <= _NINE)
 
 
 @borrowing
@@ -160,30 +184,67 @@ def _digested(data: NDArray[np.uint8], begin: Ints, end: Ints, may: Bits, digest
 
 
 @borrowing
+def _recognised(
+    data: NDArray[np.uint8],
+    begin: Ints,
+    end: Ints,
+    may: Bits,
+    examples: NDArray[np.uint8],
+    offset: Ints,
+    kind: Ints,
+    allowed: Bits,
+    recent: Ints,
+    shape: Ints,
+    accused: Ints,
+) -> None:
+    """Tell the lines that have the shape of one of the last; the others keep what stands there."""
+    for line in range(len(begin)):
+        for place in range(len(recent)):
+            number = recent[place]
+            if number < 0 or may[line] != allowed[number]:
+                continue
+            example = examples[offset[number] : offset[number + 1]]
+            said = _said(data, begin[line], end[line], example, kind[number : number + 1], accused[line : line + 1])
+            if said:
+                shape[line] = number
+                for other in range(place, 0, -1):
+                    recent[other] = recent[other - 1]
+                recent[0] = number
+                break
+
+
+@borrowing
 def _followed(
     data: NDArray[np.uint8],
     begin: Ints,
     end: Ints,
     may: Bits,
-    which: Ints,
     examples: NDArray[np.uint8],
     offset: Ints,
     kind: Ints,
     allowed: Bits,
+    shape: Ints,
     accused: Ints,
 ) -> None:
+    """Tell lines by their shapes, unless two shapes have one digest."""
     for line in range(len(begin)):
-        shape = which[line]
-        accused[line] = OTHER
-        if kind[shape] == OTHER or may[line] != allowed[shape]:
-            continue
-        example, sought, place = examples[offset[shape] : offset[shape + 1]], kind[shape : shape + 1], accused[line:]
-        if not _beside(data, begin[line], end[line], example, sought, place):
-            accused[line] = OTHER
-        elif kind[shape] == NOTHING:
-            accused[line] = NOTHING
-        else:
-            accused[line] = _address(data, accused[line], end[line])
+        number = shape[line]
+        if may[line] == allowed[number]:
+            example = examples[offset[number] : offset[number + 1]]
+            _said(data, begin[line], end[line], example, kind[number : number + 1], accused[line : line + 1])
+
+
+@borrowing
+def _said(data: NDArray[np.uint8], begin: int, end: int, example: NDArray[np.uint8], kind: Ints, accused: Ints) -> bool:
+    """Whom a line accuses that has the shape of this example; False, and OTHER, where it has not."""
+    alike = _beside(data, begin, end, example, kind, accused)
+    if not alike:
+        accused[0] = OTHER
+    elif kind[0] < 0:
+        accused[0] = kind[0]
+    else:
+        accused[0] = _address(data, accused[0], end)
+    return alike
 
 
 @borrowing
@@ -197,27 +258,42 @@ def _bounded(
 @borrowing
 def _beside(data: NDArray[np.uint8], at: int, end: int, example: NDArray[np.uint8], sought: Ints, places: Ints) -> bool:
     """Find in a line what stands at each place `sought` of the example; False when more than numbers differs."""
-    like, fixed, before, done = 0, True, np.uint8(0), 0
-    while at < end and like < len(example):
+    like, last, fixed, before, done = 0, len(example), True, np.uint8(0), 0
+    while at < end and like < last:
+        if not fixed and _is_digit(before):
+            at, like, before = _behind(data, at, end), _behind(example, like, last), np.uint8(0)
+            continue
         if done < len(sought) and like == sought[done]:
             places[done] = at
             done += 1
+        if not fixed:
+            stop = sought[done] if done < len(sought) and sought[done] >= 0 else last
+            if (
+                like + _WIDTH <= stop
+                and at + _WIDTH <= end
+                and eight(data, np.uint64(at)) == eight(example, np.uint64(like))
+            ):
+                at, like = at + _WIDTH, like + _WIDTH
+                before = data[at - 1]
+                continue
         octet = data[at]
-        if _is_digit(octet) and _is_digit(example[like]):
-            at, like = at + 1, like + 1
-            while not fixed and at < end and _is_digit(data[at]):
-                at += 1
-            while not fixed and like < len(example) and _is_digit(example[like]):
-                like += 1
-        elif octet == example[like]:
-            fixed = fixed and not (before == _COLON and octet == _SPACE)
-            at, like = at + 1, like + 1
-        else:
+        if octet != example[like] and not (_is_digit(octet) and _is_digit(example[like])):
             return False
-        before = octet
+        fixed = fixed and not (before == _COLON and octet == _SPACE)
+        at, like, before = at + 1, like + 1, octet
+    if not fixed and _is_digit(before):
+        at, like = _behind(data, at, end), _behind(example, like, last)
     if done < len(sought) and like == sought[done]:
         places[done] = at
-    return at == end and like == len(example)
+    return at == end and like == last
+
+
+@borrowing
+def _behind(data: NDArray[np.uint8], at: int, end: int) -> int:
+    """Where a number ends that goes on here."""
+    while at < end and _is_digit(data[at]):
+        at += 1
+    return at
 
 
 @borrowing
