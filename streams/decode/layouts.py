@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.errors import BadInput
-from streams.decode.compiled import compiled
+from streams.decode.compiled import borrowing
 from streams.decode.elements import BACK, ELEMENTS, PREFERRED, REVERSE, SLOTS, UNITS, WIDE, Slot, Unit
 from streams.decode.packets import number
 
@@ -204,7 +204,7 @@ def values(
     return Values(rows[:, :count], row, of[:count], cut)
 
 
-@compiled
+@borrowing
 def _read(
     data: NDArray[np.uint8],
     start: NDArray[np.int64],
@@ -239,7 +239,7 @@ def _read(
     return count
 
 
-@compiled
+@borrowing
 def _fixed(
     data: NDArray[np.uint8],
     at: int,
@@ -264,7 +264,7 @@ def _fixed(
         at += size
 
 
-@compiled
+@borrowing
 def _varying(
     data: NDArray[np.uint8],
     at: int,
@@ -291,7 +291,7 @@ def _varying(
     return at
 
 
-@compiled
+@borrowing
 def _numbers(
     data: NDArray[np.uint8], at: int, size: int, apart: int, records: int, column: NDArray[np.uint64], first: int
 ) -> None:
@@ -317,7 +317,7 @@ def _numbers(
             column[first + record] = np.uint64(number(data, at + record * apart, size))
 
 
-@compiled
+@borrowing
 def _size(data: NDArray[np.uint8], at: int, stop: int) -> tuple[int, int]:
     """Length of a field of variable length, and where it begins (RFC 7011, 7); longer than there is room, if cut."""
     if stop - at < 1:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import interned as distinct_values
-from streams.decode.compiled import compiled
+from streams.decode.compiled import borrowing
 from streams.decode.elements import SLOTS, Slot, Unit
 from streams.decode.interning import interned
 from streams.decode.layouts import Layout, Values
@@ -156,7 +156,7 @@ _INPUT, _ICMP, _ICMP_TYPE, _FORWARDING = (int(one) for one in (Slot.INPUT, Slot.
 _OFFSET, _FRAGMENT_FLAGS, _FLOWS = (int(one) for one in (Slot.FRAGMENT_OFFSET, Slot.FRAGMENT_FLAGS, Slot.FLOWS))
 
 
-@compiled
+@borrowing
 def _tell(
     rows: NDArray[np.uint64],
     row: NDArray[np.int64],
