@@ -147,6 +147,9 @@ def up(
     partitions: Annotated[
         int, typer.Option(min=1, help="of topics that are still to be created: for so many workers in the end")
     ] = 4,
+    listeners: Annotated[
+        int, typer.Option(min=1, help="processes that share what comes in; at most one for each partition")
+    ] = 1,
 ) -> None:
     """Run worker, clock, controller, API and, unless --broker names one, a broker; until Ctrl-C."""
     from deploy import running
@@ -166,6 +169,7 @@ def up(
         broker_file=broker_file,
         embedded=not (broker or broker_file),
         partitions=partitions if broker or broker_file else 1,  # whom else should the broker in memory serve
+        listeners=listeners,
     )
 
     def say(text: str) -> None:

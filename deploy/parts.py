@@ -26,6 +26,7 @@ class Layout:
     broker_file: Path | None = None
     embedded: bool = True
     partitions: int = 4  # of topics that are still to be created: as many workers can share the work
+    listeners: int = 1  # processes that share what comes in, at most one for each partition
 
     @property
     def connection(self) -> Path:
@@ -63,7 +64,7 @@ def clock(layout: Layout) -> Part:
 
 def listener(layout: Layout) -> Part:
     """Our own ears, where the site declares `[[listeners]]`."""
-    return Part("listen", layout.streams("listen"))
+    return Part("listen", (*layout.streams("listen"), "--workers", str(layout.listeners)))
 
 
 def controller(layout: Layout, *, ready: Callable[[], bool]) -> Part:

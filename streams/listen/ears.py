@@ -191,7 +191,7 @@ class Channel:
         senders share a socket, nobody knows whose they were: each then bears the sum as `dropped_together`.
         """
         self._hear_refusals()
-        counts, missed = self.counts, self.sequences.missed
+        counts, missed, restarts = self.counts, self.sequences.missed, self.sequences.restarts
         facts = {
             self.listed.names[at]: {
                 "received": int(counts.received[at]),
@@ -199,6 +199,7 @@ class Channel:
                 "last_ns": int(counts.last_ns[at]),
                 "lost": int(counts.lost[at]),
                 "missed": int(missed[at]),
+                "restarts": int(restarts[at]),
             }
             for at in np.flatnonzero(counts.received).tolist()
         }

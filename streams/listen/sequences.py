@@ -79,6 +79,8 @@ class Sequences:
         self._courses: dict[int, _Course] = {}
         self._records = DataRecords()
         self._ended: NDArray[np.int64] = np.zeros(senders, np.int64)
+        self.restarts: NDArray[np.int64] = np.zeros(senders, np.int64)
+        """By sender: how often its numbers began anew, as those of a device that was restarted do."""
 
     @property
     def missed(self) -> NDArray[np.int64]:
@@ -161,6 +163,7 @@ class Sequences:
             ahead_by = (number - course.following + _HALF) % _TURN - _HALF
             if not -REORDERED <= ahead_by < LEAP:
                 self._ended[course.sender] += max(0, course.missed)
+                self.restarts[course.sender] += 1
                 course.missed, course.following, ahead_by = 0, number, 0
             end = max(0, ahead_by + max(0, records))
             course.missed += end - max(0, records)

@@ -131,6 +131,13 @@ def test_numbers_that_begin_anew_are_no_loss_and_what_was_missed_before_stays_co
     assert missed(*ahead, (0, sflow(1)), (0, sflow(2)), (0, sflow(4))) == [2, 0]
 
 
+def test_a_device_whose_numbers_begin_anew_has_restarted_and_one_that_lost_some_has_not() -> None:
+    sequences = Sequences(2)
+    hear(sequences, *((0, sflow(number)) for number in (1_000_000, 1_000_001, 1, 2, 90_000, 1)))
+    hear(sequences, *((1, netflow9(number)) for number in (1, 2, 9_000, 9_001)))
+    assert sequences.restarts.tolist() == [2, 0]
+
+
 def test_numbers_turn_over_at_32_bits() -> None:
     assert missed(*((0, netflow9(2**32 - 2 + number)) for number in (0, 1, 2, 4))) == [1, 0]
 
