@@ -333,6 +333,8 @@ def _health(answer: Any) -> None:
     ]
     printing.table("processes", ("process", "instance", "heard", "ago"), rows)
     printing.lines("behind, in messages", [f"{name}: {behind}" for name, behind in answer["lag"].items() if behind])
+    through = [(one["partition"], f"{one['age_s']:.1f} s", f"{one['took_ms']} ms") for one in answer["canaries"]]
+    printing.table("canaries", ("partition", "ago", "took"), through)
     printing.lines("devices that did not let Cordon in", answer["logins"])
     printing.lines("silent exporters", [one["address"] for one in answer["exporters"] if one["silent"]])
     rows = [

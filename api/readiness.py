@@ -3,12 +3,15 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from api.schemas.operations import ExporterOut, HealthOut, ProcessOut, SourceOut
+from api.schemas.operations import CanaryOut, ExporterOut, HealthOut, ProcessOut, SourceOut
 from controller.domain.record import Proof
 from controller.domain.wire import Heartbeat
 
 NEEDED = ("streams", "controller")
 """Processes without which nothing is scored or nothing is carried out."""
+
+CANARY_MAX_AGE_S = 60.0
+"""A chain is broken that has let no canary through for so long: six are due meanwhile."""
 
 EARS = "listen"
 """Listeners say more of an exporter; whether it is silent, those judge who read its records."""
@@ -34,6 +37,12 @@ def assess(
         for name in NEEDED
         if name not in heard
     ]
+    canaries = _canaries(fresh, now_ns=now_ns)
+    faults += [
+        f"nothing has come through {one.partition} for {one.age_s:.0f} s"
+        for one in canaries
+        if one.age_s > CANARY_MAX_AGE_S
+    ]
     lag: Counter[str] = Counter()
     for beat in fresh:
         for partition, behind in beat.lag.items():
@@ -44,6 +53,7 @@ def assess(
         killed=killed,
         lag=dict(sorted(lag.items())),
         oldest_ns=min((beat.oldest_ns for beat in fresh if beat.oldest_ns), default=0),
+        canaries=canaries,
         processes=processes,
         exporters=_exporters(beats, fresh),
         sources=_sources(beats),
@@ -63,6 +73,19 @@ def unproven(devices: Iterable[str], proofs: Mapping[str, Proof], *, now_ns: int
             yield f"{name}: {proof.text}"
         elif (age_s := (now_ns - proof.reached_ns) / 1e9) > max_age_s:
             yield f"{name}: the last login was {age_s / 3600:.0f} hours ago"
+
+
+def _canaries(fresh: Sequence[Heartbeat], *, now_ns: int) -> list[CanaryOut]:
+    """Those of the controller that heard the last one."""
+    newest: dict[str, Mapping[str, int]] = {}
+    for beat in fresh:
+        for name, one in beat.canaries.items():
+            if one["heard_ns"] > newest.get(name, {}).get("heard_ns", 0):
+                newest[name] = one
+    return [
+        CanaryOut(partition=name, age_s=max(0, now_ns - one["heard_ns"]) / 1e9, took_ms=one["took_ms"])
+        for name, one in sorted(newest.items())
+    ]
 
 
 def _process(beat: Heartbeat, *, now_ns: int, max_age_s: float) -> ProcessOut:

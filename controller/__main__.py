@@ -21,6 +21,7 @@ from types import FrameType
 from controller.answering import Answers
 from controller.clerk import Clerk, EventTime
 from controller.decider import Decider, Digests
+from controller.domain import wire
 from controller.domain.errors import BrokerUnavailable, CordonError, LedgerUnavailable, StaleDecision
 from controller.domain.estate import Estate
 from controller.domain.wire import Heartbeat
@@ -106,6 +107,7 @@ class House:
     kill_asked: threading.Event
     clock: SystemClock = field(default_factory=SystemClock)
     silent: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    canaries: dict[str, dict[str, int]] = field(default_factory=dict)
     taken: int = 0
     dead: int = 0
 
@@ -234,6 +236,11 @@ class House:
                 clerk.time.advance(beat.event_ns)
                 self.silent[beat.instance] = beat.silent
                 around.heard_silent(name for silent in self.silent.values() for name in silent)
+        for canary in batch.canaries:
+            heard_ns = self.clock.now_ns()
+            took_ms = max(0, heard_ns - canary.event_ns) // 1_000_000
+            told = {"event_ns": canary.event_ns, "heard_ns": heard_ns, "took_ms": took_ms}
+            self.canaries[f"{wire.ACTIVITY}/{canary.partition}"] = told
         if batch.fresh:
             reconciler.hear(batch.fresh)
         if _unfinished(batch):
@@ -252,6 +259,7 @@ class House:
             event_ns=clerk.time.now_ns(),
             version=version("cordon"),
             notes=notes,
+            canaries=self.canaries,
         )
 
     def _kill_if_asked(self, clerk: Clerk) -> None:

@@ -13,7 +13,7 @@ from kafka.errors import KafkaError
 from controller.domain import wire
 from controller.domain.errors import BadInput, BrokerUnavailable
 from controller.domain.verdict import Verdict
-from controller.domain.wire import DeadLetter, DecisionNote, Heartbeat
+from controller.domain.wire import Canary, DeadLetter, DecisionNote, Heartbeat
 from controller.ports import Clock
 from controller.settings import Access
 
@@ -26,7 +26,7 @@ class Batch:
     """What came in one poll. `offsets` ("topic/partition" → next) go into the ledger with the rest.
 
     `fresh` are the verdicts to decide on: none while the intake is catching up with what it missed, then the newest of
-    each subject.
+    each subject. `canaries` are none meanwhile either: they would tell of the past.
     """
 
     verdicts: tuple[Verdict, ...] = ()
@@ -34,6 +34,7 @@ class Batch:
     dead: tuple[DeadLetter, ...] = ()
     offsets: Mapping[str, int] = field(default_factory=dict)
     fresh: tuple[Verdict, ...] = ()
+    canaries: tuple[Canary, ...] = ()
 
 
 class Intake:
@@ -82,17 +83,22 @@ class Intake:
             polled = self._consumer.poll(timeout_ms=timeout_ms)
         except KafkaError as error:
             raise BrokerUnavailable(f"{self._server}: {error!r}") from error
-        verdicts: list[Verdict] = []
-        heartbeats: list[Heartbeat] = []
-        dead: list[DeadLetter] = []
+        taken = _Taken()
         offsets: dict[str, int] = {}
         for partition, records in polled.items():
             for record in records:
                 source = f"{partition.topic}/{partition.partition}@{record.offset}"
-                _take(partition.topic, record.value or b"", source, self._clock.now_ns, verdicts, heartbeats, dead)
+                taken.take(partition.topic, record.key, record.value or b"", source, self._clock.now_ns)
                 offsets[f"{partition.topic}/{partition.partition}"] = record.offset + 1
         self._catch_up()
-        return Batch(tuple(verdicts), tuple(heartbeats), tuple(dead), offsets, self._fresh(verdicts))
+        return Batch(
+            verdicts=tuple(taken.verdicts),
+            heartbeats=tuple(taken.heartbeats),
+            dead=tuple(taken.dead),
+            offsets=offsets,
+            fresh=self._fresh(taken.verdicts),
+            canaries=() if self.behind else tuple(taken.canaries),
+        )
 
     def close(self) -> None:
         """Hang up."""
@@ -171,22 +177,25 @@ class KafkaAnnouncer:
             self.lost += 1
 
 
-def _take(
-    topic: str,
-    value: bytes,
-    source: str,
-    now_ns: Callable[[], int],
-    verdicts: list[Verdict],
-    heartbeats: list[Heartbeat],
-    dead: list[DeadLetter],
-) -> None:
-    """Read one message; one that cannot be read becomes a dead letter."""
-    try:
-        if topic == wire.VERDICTS:
-            verdicts.append(wire.verdict_from(value))
-        elif topic == wire.HEALTH:
-            heartbeats.append(wire.heartbeat_from(value))
-        else:
-            dead.append(wire.dead_letter_from(value))
-    except BadInput as error:
-        dead.append(wire.dead_letter(value, source=source, reason=error.reason, at_ns=now_ns()))
+@dataclass(slots=True)
+class _Taken:
+    """What was read."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    heartbeats: list[Heartbeat] = field(default_factory=list)
+    dead: list[DeadLetter] = field(default_factory=list)
+    canaries: list[Canary] = field(default_factory=list)
+
+    def take(self, topic: str, key: bytes | None, value: bytes, source: str, now_ns: Callable[[], int]) -> None:
+        """Read one message; one that cannot be read becomes a dead letter."""
+        try:
+            if topic == wire.VERDICTS and key == wire.CANARY_KEY:
+                self.canaries.append(wire.canary_from(value))
+            elif topic == wire.VERDICTS:
+                self.verdicts.append(wire.verdict_from(value))
+            elif topic == wire.HEALTH:
+                self.heartbeats.append(wire.heartbeat_from(value))
+            else:
+                self.dead.append(wire.dead_letter_from(value))
+        except BadInput as error:
+            self.dead.append(wire.dead_letter(value, source=source, reason=error.reason, at_ns=now_ns()))

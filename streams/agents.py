@@ -186,6 +186,7 @@ class Said:
 
     verdicts: tuple[Verdict, ...] = ()
     letters: tuple[wire.DeadLetter, ...] = ()
+    canary: wire.Canary | None = None  # to be said after the verdicts
 
 
 @dataclass(slots=True)
@@ -216,6 +217,7 @@ class Lane:
         self.marks: dict[str, int] = {}  # origin → last mark taken in, ns, since the lane was opened
         self._inputs = frozenset(inputs)
         self.last = start - 1
+        self._canaries = 0  # event time of the last one, in CANARY_NS
         self._seen: dict[str, int] = {}
         self.tally = Tally()
         if saved is not None:
@@ -243,7 +245,15 @@ class Lane:
                     self.faults.refused += 1
                     reason = f"score: {type(error).__name__}: {error}"[:200]
                     letters.append(self._refused(part, reason, where=where, at_ns=kafka_ns))
-        return Said(tuple(verdicts), tuple(letters))
+        return Said(tuple(verdicts), tuple(letters), self._canary())
+
+    def _canary(self) -> wire.Canary | None:
+        """One where event time has come so far again. A lane that is opened anew says it once more, at the most."""
+        event_ns = self.scorer.event_ns
+        if event_ns // wire.CANARY_NS <= self._canaries:
+            return None
+        self._canaries = event_ns // wire.CANARY_NS
+        return wire.Canary(self.partition, event_ns)
 
     def _refused(self, part: Part, reason: str, *, where: str, at_ns: int) -> wire.DeadLetter:
         """A part that the scorer could not take: its records are dead, here where they would have been scored."""

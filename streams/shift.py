@@ -185,6 +185,8 @@ class Shift:
                 signed = replace(verdict, worker=self.crew.worker)
                 key = subject_text(verdict.subject).encode()
                 said.append(await post(wire.VERDICTS, 0, wire.verdict_json(signed), key))
+            if outcome.canary is not None:
+                said.append(await post(wire.VERDICTS, 0, wire.canary_json(outcome.canary), wire.CANARY_KEY))
             said += [
                 await post(wire.DEAD, 0, wire.dead_letter_json(letter), letter.source.encode())
                 for letter in outcome.letters

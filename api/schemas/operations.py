@@ -42,6 +42,14 @@ class SourceOut(Out):
     exact: bool
 
 
+class CanaryOut(Out):
+    """The last canary that came through: from the sources' clock marks to the controller."""
+
+    partition: str
+    age_s: float = Field(description="since the controller heard it; one is said every ten seconds of event time")
+    took_ms: int = Field(description="from the event time that it tells of until the controller heard it")
+
+
 class HealthOut(Out):
     """How the whole of Cordon is. `faults` are sentences; none of them means ready."""
 
@@ -50,6 +58,7 @@ class HealthOut(Out):
     killed: bool
     lag: dict[str, int]
     oldest_ns: int
+    canaries: list[CanaryOut]
     processes: list[ProcessOut]
     exporters: list[ExporterOut]
     sources: list[SourceOut]

@@ -29,6 +29,12 @@ DEAD = "cordon.dead"
 MARK_KEY = b"cordon.mark"
 """Key of a clock mark: a message on a flow or log partition whose value is its event time in ns as decimal text."""
 
+CANARY_KEY = b"cordon.canary"
+"""Key of a canary among the verdicts."""
+
+CANARY_NS = 10 * 1_000_000_000
+"""Event time between two canaries."""
+
 KEPT_OF_A_DEAD_LETTER = 64 * 1024
 
 
@@ -220,6 +226,32 @@ def evidence_from(document: Mapping[str, Any]) -> Evidence:
 
 
 @dataclass(frozen=True, slots=True)
+class Canary:
+    """Proof that the chain is whole, said among the verdicts every CANARY_NS of event time.
+
+    What an activity partition heard before `event_ns` has been scored, and what was to be said of it stands before
+    this: the clock marks that close a tick have come from every source partition through combining and scoring.
+    """
+
+    partition: int  # of cordon.activity
+    event_ns: int
+
+
+def canary_json(canary: Canary) -> bytes:
+    """A canary as it stands on cordon.verdicts."""
+    return _dump({"v": VERSION, "partition": canary.partition, "event_ns": canary.event_ns})
+
+
+def canary_from(raw: bytes) -> Canary:
+    """Read `canary_json`. Raises BadInput."""
+    document = _load(raw)
+    try:
+        return Canary(_whole(document["partition"]), _whole(document["event_ns"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadInput(f"canary: {type(error).__name__} {error}") from None
+
+
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
     """How one process is, once a second. `oldest_ns` is the event time of the oldest unprocessed event.
 
@@ -241,6 +273,9 @@ class Heartbeat:
     )  # address → last_ns, records, fragments_visible (0/1)…
     silent: tuple[str, ...] = ()  # exporters that were heard before and are not now
     notes: tuple[str, ...] = ()
+    canaries: Mapping[str, Mapping[str, int]] = field(
+        default_factory=dict
+    )  # topic/partition of activity → event_ns of the last canary, heard_ns, and took_ms from the one to the other
 
 
 def heartbeat_json(beat: Heartbeat) -> bytes:
@@ -253,6 +288,7 @@ def heartbeat_json(beat: Heartbeat) -> bytes:
             "lag": dict(beat.lag),
             "sources": {name: dict(one) for name, one in beat.sources.items()},
             "exporters": {name: dict(one) for name, one in beat.exporters.items()},
+            "canaries": {name: dict(one) for name, one in beat.canaries.items()},
         }
     )
 
@@ -275,6 +311,9 @@ def heartbeat_from(raw: bytes) -> Heartbeat:
             },
             silent=tuple(str(one) for one in document.get("silent", ())),
             notes=tuple(str(one) for one in document.get("notes", ())),
+            canaries={
+                str(k): {str(a): _whole(b) for a, b in v.items()} for k, v in document.get("canaries", {}).items()
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadInput(f"heartbeat: {type(error).__name__} {error}") from None

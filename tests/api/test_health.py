@@ -55,6 +55,22 @@ def test_lag_and_the_oldest_event_are_those_of_the_live_processes() -> None:
     assert (shown.lag, shown.oldest_ns) == ({"f/0": 3, "f/1": 0, "v/0": 1}, 50)
 
 
+def test_a_chain_that_lets_no_canary_through_is_a_fault_and_the_newest_of_each_partition_is_shown() -> None:
+    def told(ago_s: int, took_ms: int) -> dict[str, int]:
+        return {"event_ns": 1, "heard_ns": NOON_NS - ago_s * SECOND, "took_ms": took_ms}
+
+    before = beat("controller", "1", canaries={"cordon.activity/0": told(50, 1), "cordon.activity/1": told(59, 900)})
+    after = beat("controller", "2", canaries={"cordon.activity/0": told(3, 700)})
+    shown = picture(beat("streams"), before, after)
+    assert [(one.partition, one.age_s, one.took_ms) for one in shown.canaries] == [
+        ("cordon.activity/0", 3.0, 700),
+        ("cordon.activity/1", 59.0, 900),
+    ]
+    assert shown.ready
+    stuck = replace(before, canaries={"cordon.activity/1": told(61, 900)})
+    assert picture(beat("streams"), stuck, after).faults == ["nothing has come through cordon.activity/1 for 61 s"]
+
+
 def test_an_exporter_is_silent_when_nobody_alive_hears_it() -> None:
     facts = {"last_ns": 5, "records": 10, "fragments_visible": 1}
     shown = picture(

@@ -231,14 +231,15 @@ class Bench:
         return Outcome(_by_id(wire.verdict_from(value) for value in self.read(wire.VERDICTS)), counts)
 
     def read(self, topic: str, partition: int = 0) -> list[bytes]:
-        """All values of a partition."""
+        """All values of a partition, but for canaries."""
         consumer = KafkaConsumer(**self.broker.access.client(), auto_offset_reset="earliest", fetch_max_wait_ms=20)
         at = TopicPartition(topic, partition)
         consumer.assign([at])
         end = consumer.end_offsets([at])[at]
         found: list[bytes] = []
         while consumer.position(at) < end:
-            found += [one.value for batch in consumer.poll(timeout_ms=200).values() for one in batch]
+            polled = consumer.poll(timeout_ms=200).values()
+            found += [one.value for batch in polled for one in batch if one.key != wire.CANARY_KEY]
         consumer.close()
         return found
 

@@ -51,6 +51,17 @@ def test_every_message_makes_one_part_for_each_activity_partition_also_an_empty_
         assert [(part.origin, part.offset) for part in made] == [("flows/0", one.offset)] * 3
 
 
+def test_a_lane_says_a_canary_once_all_inputs_have_come_so_far_and_once_only() -> None:
+    one, agent = lane(1), combine()
+    said = []
+    for offset, (at_s, partition) in enumerate([(11, 0), (9, 1), (12, 1), (19, 0), (19, 1), (45, 0), (45, 1)]):
+        part = agent.message(mark(offset, at_s * 10**9, partition=partition)).parts[1]
+        said.append(one.message(offset, pack([part]), kafka_ns=LATE).canary)
+    third, last = wire.Canary(1, 11 * 10**9), wire.Canary(1, 45 * 10**9)
+    assert said == [None, None, third, None, None, None, last]
+    assert wire.canary_from(wire.canary_json(last)) == last
+
+
 def test_counts_travel_to_one_partition_only() -> None:
     made = combine(3).message(message(0, b"198.18.0.1 7\nbad\nskip", partition=1)).parts
     assert [bool(part.tally) for part in made] == [False, True, False]
