@@ -19,6 +19,9 @@ FRAGMENTS = {
     SourceFormat.PMACCT_JSON: (
         "visible only with aggregate_primitives of field 88, 54 or 197 (nfacctd, pmacctd, uacctd; never sfacctd)"
     ),
+    SourceFormat.FASTNETMON_JSON: (
+        "visible with sFlow or mirrored traffic; FastNetMon denies them where it hears NetFlow that cannot tell"
+    ),
     SourceFormat.DATAGRAMS: (
         "visible with sFlow, or with a NetFlow v9 or IPFIX template that has field 88 or 197; never with NetFlow v5"
     ),

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from heapq import merge
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -40,6 +41,15 @@ class _Pmacct(msgspec.Struct):
 
 
 _PMACCT = msgspec.json.Decoder(_Pmacct)
+
+
+class _Fastnetmon(msgspec.Struct):
+    """The one time of a FastNetMon record."""
+
+    timestamp: Annotated[int, msgspec.Meta(ge=0, le=1 << 62)] | float | str = 0  # seconds
+
+
+_FASTNETMON = msgspec.json.Decoder(_Fastnetmon)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +113,8 @@ def detected(lines: Sequence[bytes]) -> SourceFormat:
             return SourceFormat.GOFLOW2_JSON
         if (b'"event_type"' in line and b'"purge' in line) or b'"ip_src"' in line:
             return SourceFormat.PMACCT_JSON
+        if b'"source_ip"' in line and b'"sample_ratio"' in line:
+            return SourceFormat.FASTNETMON_JSON
     if not lines:
         raise BadInput("an empty file")
     return SourceFormat.SYSLOG
@@ -160,6 +172,13 @@ def _pmacct(line: bytes, last_ns: int) -> int:
     return next((one for one in stamps if one), last_ns)
 
 
+def _fastnetmon(line: bytes, last_ns: int) -> int:
+    try:
+        return stamp_ns(str(_FASTNETMON.decode(line).timestamp)) or last_ns
+    except msgspec.DecodeError:
+        return last_ns
+
+
 def _log(line: bytes, last_ns: int) -> int:
     text = line.decode(errors="replace")
     if found := _ACCESS.search(text):
@@ -177,5 +196,6 @@ def _log(line: bytes, last_ns: int) -> int:
 _STAMPS: dict[SourceFormat, Callable[[bytes, int], int]] = {
     SourceFormat.GOFLOW2_JSON: _goflow2,
     SourceFormat.PMACCT_JSON: _pmacct,
+    SourceFormat.FASTNETMON_JSON: _fastnetmon,
     SourceFormat.SYSLOG: _log,
 }

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from controller.domain.estate import Estate, Source, SourceFormat
 from controller.domain.rulebook import Rulebook
 from streams.accusing import Accuser
-from streams.decode import Reject, goflow2, pmacct
+from streams.decode import Reject, fastnetmon, goflow2, pmacct
 from streams.decode.columns import Flows
 from streams.decode.flows import Trust
 from streams.grouping import Grouping
@@ -65,6 +65,7 @@ def _formats(wanted: Iterable[SourceFormat]) -> Mapping[SourceFormat, _Format]:
     made = {
         SourceFormat.GOFLOW2_JSON: _Format(lambda frame, trust, _: goflow2.decode(frame, trust)),
         SourceFormat.PMACCT_JSON: _Format(lambda frame, trust, _: pmacct.decode(frame, trust)),
+        SourceFormat.FASTNETMON_JSON: _Format(lambda frame, trust, _: fastnetmon.decode(frame, trust)),
     }
     if SourceFormat.DATAGRAMS in wanted:
         made[SourceFormat.DATAGRAMS] = _datagrams()

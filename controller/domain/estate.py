@@ -80,6 +80,7 @@ class SourceFormat(StrEnum):
 
     GOFLOW2_JSON = "goflow2-json"
     PMACCT_JSON = "pmacct-json"
+    FASTNETMON_JSON = "fastnetmon-json"
     DATAGRAMS = "datagrams"  # frames of our own listener: NetFlow v5 and v9, IPFIX and sFlow v5 as they came
     SYSLOG = "syslog"  # RFC 3164/5424 lines, rsyslog or Vector JSON; Suricata EVE and access logs inside
 

@@ -134,8 +134,8 @@ def protocol_number(name: str | int) -> int:
     """A protocol's number from its IANA name in any case, or from digits."""
     if isinstance(name, int):
         return name if 0 <= name <= 255 else UNKNOWN_PROTOCOL
-    if name.isdigit():
-        return protocol_number(int(name))
+    if name.isdecimal():
+        return protocol_number(int(name[:4]))
     return PROTOCOLS.get(name.lower(), UNKNOWN_PROTOCOL) if name else NO_PROTOCOL
 
 

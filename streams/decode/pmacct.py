@@ -136,7 +136,7 @@ def _protocols(
 def _number(value: int | str | None) -> int:
     """A small number as integer or text (custom primitives are text); 0 for anything else."""
     if isinstance(value, str):
-        value = int(value) if value.isdigit() and len(value) < 10 else 0
+        value = int(value) if value.isdecimal() and len(value) < 10 else 0
     return value if value is not None and 0 <= value <= 0x7FFF else 0
 
 
@@ -151,7 +151,7 @@ def _more(offset: int | str | None, flags: int | str | None) -> bool:
 
 def _word(value: int | str | None) -> int:
     if isinstance(value, str):
-        value = int(value) if value.isdigit() and len(value) < 10 else 0
+        value = int(value) if value.isdecimal() and len(value) < 10 else 0
     return value & 0xFFFF if value else 0
 
 
@@ -159,5 +159,5 @@ def _flags(value: int | str | list[str]) -> int:
     if isinstance(value, list):
         return sum({_FLAGS.get(name.upper(), 0) for name in value})
     if isinstance(value, str):
-        value = int(value) if value.isdigit() and len(value) < 10 else 0
+        value = int(value) if value.isdecimal() and len(value) < 10 else 0
     return value & 0xFF

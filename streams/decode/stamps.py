@@ -30,10 +30,10 @@ def stamp_ns(stamp: Stamp) -> int:
     if isinstance(stamp, int):
         return stamp if 0 <= stamp < _HIGHEST_NS else 0
     text = stamp.strip()
-    if text.isdigit() and len(text) > 12:
+    if text.isdecimal() and 12 < len(text) < 20:
         return stamp_ns(int(text))
     whole, _, fraction = text.partition(".")
-    if whole.isdigit() and (fraction.isdigit() or not fraction):
+    if whole.isdecimal() and len(whole) < 20 and (fraction.isdecimal() or not fraction):
         return stamp_ns(int(whole) * 1_000_000_000 + int(fraction[:9].ljust(9, "0")))
     return _date_ns(text)
 

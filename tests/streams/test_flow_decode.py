@@ -262,6 +262,12 @@ lines = st.one_of(
 @settings(deadline=None, derandomize=True, max_examples=300)
 @example([b"[" * 5000])
 @example([b'{"bytes":1,"packets":1}', b"\xff\xfe"])
+@example(['{"bytes":1,"packets":1,"ip_src":"198.18.0.7","ip_proto":"²","tcp_flags":"²","frag_off":"²"}'.encode()])
+@example(['{"bytes":1,"packets":1,"src_addr":"198.18.0.7","proto":"²"}'.encode()])
+@example(['{"bytes":1,"packets":1,"icmp_type":"²","stamp_updated":"²","stamp_inserted":"1.²"}'.encode()])
+@example([b'{"bytes":1,"packets":1,"ip_src":"198.18.0.7","ip_proto":"' + b"9" * 5000 + b'"}'])
+@example([b'{"bytes":1,"packets":1,"stamp_updated":"' + b"9" * 5000 + b'"}'])
+@example([b'{"bytes":1,"packets":1,"time_received_ns":"' + b"9" * 5000 + b'.5"}'])
 @example([b'{"bytes":1,"packets":1,"timestamp_arrival":1e300}'])
 @example([b'{"bytes":1,"packets":1,"time_received_ns":"9999-12-31T23:59:59Z"}'])
 def test_decoder_never_raises_and_every_line_is_accounted_for(parts: list[bytes]) -> None:
