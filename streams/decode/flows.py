@@ -165,10 +165,13 @@ def _macs(src: Texts, dst: Texts) -> tuple[tuple[int, ...], NDArray[np.int32], N
 
 def nanoseconds(stamps: Sequence[Stamp]) -> NDArray[np.int64]:
     """Stamps of any kind as ns since 1970, 0 for what is none."""
-    try:
-        return np.fromiter(stamps, np.int64, len(stamps))
-    except (ValueError, TypeError, OverflowError):
-        return np.fromiter(map(stamp_ns, stamps), np.int64, len(stamps))
+    # numpy would read digits in text, and floats, as the ns that only integers are.
+    if set(map(type, stamps)) == {int}:
+        try:
+            return np.fromiter(stamps, np.int64, len(stamps))
+        except OverflowError:
+            pass
+    return np.fromiter(map(stamp_ns, stamps), np.int64, len(stamps))
 
 
 def _sampling(rates: NDArray[np.int64], trust: Trust) -> NDArray[np.int64]:

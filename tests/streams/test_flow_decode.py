@@ -294,6 +294,15 @@ def test_pmacct_record_is_read() -> None:
     assert not one.fragments_visible[0]
 
 
+def test_pmacct_stamps_of_whole_seconds_are_seconds() -> None:
+    one = pm(stamp_inserted="1700000000", stamp_updated="1700000060", timestamp_arrival="1700000000")
+    assert (one.receipt_ns[0], one.duration_ns[0], bool(one.skewed[0])) == (START, 60 * SECOND, False)
+
+
+def test_pmacct_stamps_with_a_fraction_are_seconds_as_numbers_too() -> None:
+    assert pm(timestamp_arrival=1700000000.25).receipt_ns[0] == START + SECOND // 4
+
+
 def test_purge_markers_are_skipped_and_counted() -> None:
     markers = [{"event_type": "purge_init", "writer_id": "a"}, {"event_type": "purge_close", "purged_entries": 2}]
     plain = {"event_type": "purge", "ip_src": "198.18.0.7", "ip_dst": "1.1.1.1", "packets": 1, "bytes": 60}
