@@ -328,8 +328,10 @@ def _packet(draw: np.random.Generator) -> bytes:
         place = int(draw.integers(1, 1 << 13)) if kind == 2 else int(draw.choice([0, 0x2000, 0x4000]))
         source = draw.integers(1, 224, 4).astype(np.uint8).tobytes()
         frame = sampled.ethernet(sampled.ipv4(body, protocol, source=source, place=place))
-    entry, rate = int(draw.integers(1, 1 << 20)), int(draw.integers(1, 1 << 20))
-    return sampled.datagram(sampled.sample(sampled.raw(frame), entry=entry, rate=rate))
+    entry, out, rate = (int(one) for one in draw.integers(1, 1 << 20, 3))
+    # Each number of the head is another one, else one could be read for another unseen.
+    sequence = int(draw.integers(2, 1 << 12))
+    return sampled.datagram(sampled.sample(sampled.raw(frame), sequence=sequence, entry=entry, out=out, rate=rate))
 
 
 @needs_shark
