@@ -18,7 +18,8 @@ from typing import Self
 
 from controller.domain.wire import TopicPlan
 from deploy.broker import BrokerDidNotStart
-from deploy.parts import free_port, listens
+from deploy.parts import listens
+from deploy.ports import free_port
 from deploy.supervisor import Part, die_with_parent
 from streams.broker import Access, BrokerSettings, Tempo
 from streams.publish import create_topics

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from controller.domain.wire import TopicPlan
+from deploy.ports import free_port
 from streams.broker import EMBEDDED, Access, BrokerSettings
 from streams.publish import create_topics
 
@@ -51,7 +52,7 @@ class EmbeddedBroker:
     def start(self, *, deadline_s: float = 20.0) -> None:
         """Run the broker and return when it accepts connections. Raises BrokerDidNotStart."""
         self._directory.mkdir(parents=True, exist_ok=True)
-        self.port = self._asked or _free_port()
+        self.port = self._asked or free_port()
         log = self._directory / "broker.log"
         with log.open("wb") as out:
             self._process = subprocess.Popen(
@@ -111,12 +112,6 @@ def binary() -> Path:
     if not os.access(found, os.X_OK):
         found.chmod(0o755)
     return found
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _answers(port: int) -> bool:

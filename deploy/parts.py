@@ -93,10 +93,3 @@ def listens(port: int, host: str = "127.0.0.1") -> bool:
             return True
     except OSError:
         return False
-
-
-def free_port() -> int:
-    """A loopback port that nobody holds now; whoever takes it should do so soon."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -19,6 +19,7 @@ from controller.ledger import Ledger
 from controller.settings import EMBEDDED as READING
 from controller.settings import access as reach
 from deploy import parts
+from deploy.ports import free_port
 from deploy.recordings import Piece
 from deploy.replay import AFTERMATH_S, Reasoning, Report, Stopped, concluded, reasoning, source_of
 from deploy.supervisor import Supervisor
@@ -60,7 +61,7 @@ def _layout(folder: Path, site: Site, rules: Rulebook) -> parts.Layout:
         run=folder,
         site=folder / "site.toml",
         policy=folder / "policy.toml",
-        broker=f"127.0.0.1:{parts.free_port()}",
+        broker=f"127.0.0.1:{free_port()}",
         ledger=f"sqlite:///{folder / 'ledger.sqlite3'}",
         known_hosts=folder / "known_hosts",
     )

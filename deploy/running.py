@@ -12,6 +12,7 @@ from controller.domain.estate import Site
 from controller.domain.toml import read
 from deploy import parts
 from deploy.parts import Layout
+from deploy.ports import free_port
 from deploy.supervisor import Supervisor
 from streams.broker import CLUSTER, EMBEDDED, access
 from streams.publish import create_topics
@@ -30,7 +31,7 @@ def raised(layout: Layout, *, host: str, port: int, say: Callable[[str], None]) 
     """Everything started, in order; all of it is stopped in the end."""
     with Supervisor(layout.run / "logs", say=say) as supervisor:
         if layout.embedded:
-            chosen = parts.free_port()
+            chosen = free_port()
             supervisor.start(parts.broker(chosen))
             layout = replace(layout, broker=f"127.0.0.1:{chosen}")
             say(f"broker: embedded, in memory, 127.0.0.1:{chosen}; what it holds is gone when it stops")

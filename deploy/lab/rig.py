@@ -18,6 +18,7 @@ from controller.domain import wire
 from deploy import apache, parts
 from deploy.lab.provider import FLOW_TOPIC, LOG_TOPIC, Provider
 from deploy.lab.sitefile import Listening, policy_text, site
+from deploy.ports import free_port
 from deploy.supervisor import DidNotStart, Part, Supervisor, python
 from deploy.tomlwriting import toml_text
 from streams.broker import Access
@@ -90,7 +91,7 @@ def _make_key(folders: Folders) -> None:
 
 def embedded_broker(supervisor: Supervisor) -> str:
     """Start the embedded broker; where it listens."""
-    port = parts.free_port()
+    port = free_port()
     supervisor.start(parts.broker(port))
     return f"127.0.0.1:{port}"
 

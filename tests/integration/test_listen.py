@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from controller.domain import wire
+from deploy.ports import free_port
 from streams.decode.datagrams import unframed
 from tests.integration.bench import PARTITIONS, Bench, bench
 
@@ -38,13 +39,6 @@ exporter = "{address}"
 """
 EXPORTERS = ("127.0.1.1", "127.0.1.2", "127.0.1.3", "::1")
 DEADLINE_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as one:
-        one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-        one.bind(("::", 0))
-        return int(one.getsockname()[1])
 
 
 def files(directory: Path, port: int, more: str = "") -> tuple[Path, Path]:

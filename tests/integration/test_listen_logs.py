@@ -12,11 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from controller.domain import wire
+from deploy.ports import free_port
 from streams.decode.logs import LogReader
 from streams.listen.framing import LONGEST
 from tests.integration.bench import Bench, bench
 from tests.integration.certificates import Authority
-from tests.integration.test_listen import FLOWS, LOGS, files, free_port, received, sender, start, until
+from tests.integration.test_listen import FLOWS, LOGS, files, received, sender, start, until
 
 TABLES = """
 [[listeners]]
@@ -37,16 +38,11 @@ client_ca_file = "{ca}"
 FAILED = b"<38>Jan  1 00:00:00 db9 sshd[1]: Failed password for root from 198.18.0.7 port 22 ssh2"
 
 
-def free_tcp_port() -> int:
-    with socket.create_server(("::", 0), family=socket.AF_INET6, dualstack_ipv6=True) as one:
-        return int(one.getsockname()[1])
-
-
 class House:
     """A listener with every door open, and the certificates to come in by the last."""
 
     def __init__(self, directory: Path) -> None:
-        self.ports = {"udp": free_port(), "tcp": free_tcp_port(), "tls": free_tcp_port()}
+        self.ports = {"udp": free_port(), "tcp": free_port(), "tls": free_port()}
         self.authority = Authority(directory, "authority")
         certificate, key = self.authority.certify("server")
         tables = TABLES.format(**self.ports, certificate=certificate, key=key, ca=self.authority.file)

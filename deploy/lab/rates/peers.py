@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import time
 from collections.abc import Sequence
@@ -14,6 +13,7 @@ from deploy.lab.race.fastnetmon import DEFAULT_AVERAGE_S, PROGRAM, FastNetMon, G
 from deploy.lab.rates.crowd import EXPORTERS, NETWORK
 from deploy.lab.rates.meter import cpu_s, dropped_at
 from deploy.lab.rates.stencils import DRAWN, stencils
+from deploy.ports import free_port
 from deploy.supervisor import python
 
 FAIL2BAN = "fail2ban-regex"
@@ -48,7 +48,7 @@ def by_fastnetmon(kind: str, home: Path, *, rates: Sequence[float], seconds: flo
 
     Raises TimeoutError when it does not listen, ChildProcessError when sending failed.
     """
-    netflow, sflow = _free_port(), _free_port()
+    netflow, sflow = free_port(), free_port()
     port = sflow if kind == "sflow" else netflow
     guard = Guard((str(NETWORK),), NEVER_PPS, DEFAULT_AVERAGE_S, "127.0.0.1", sflow, ":")
     one = FastNetMon(guard, home)
@@ -126,9 +126,3 @@ def sshd_lines(count: int) -> list[bytes]:
 
 def _pause() -> None:
     time.sleep(STILL_S)
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from deploy.lab.rates.lines import FRAME_RECORDS
 from deploy.lab.rates.meter import cpu_s, dropped_at
 from deploy.lab.rates.stencils import DRAWN
 from deploy.parts import Layout
+from deploy.ports import free_port
 from deploy.supervisor import Part, Supervisor, python
 from streams.publish import delete_topics
 
@@ -215,7 +215,7 @@ def rig(
     form = SOURCES[kind]
     listens = form in (SourceFormat.DATAGRAMS, SourceFormat.SYSLOG)
     source = Source(f"rates.{form.value}", form)
-    port = _free_port() if listens else 0
+    port = free_port() if listens else 0
     layout = Layout(
         folder, folder / "site.toml", folder / "policy.toml", kafka.bootstrap, "", folder, embedded=False,
         partitions=partitions,
@@ -239,9 +239,3 @@ def rig(
     finally:
         watch.close()
         delete_topics(kafka.access, [plan.name for plan in plans])
-
-
-def _free_port() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
