@@ -1,7 +1,9 @@
 """What the contributions in the windows tell beyond their sums: whom a subject talks to, and since when it is loud."""
 
 import numpy as np
+from numpy.typing import NDArray
 
+from streams.decode.interning import interned
 from streams.rows import Col
 from streams.windows import Ints, Views
 
@@ -11,25 +13,40 @@ def peers(views: Views, chosen: Ints) -> dict[int, list[tuple[bytes, int]]]:
 
     One exporter's word counts for each peer, the largest: several see the same packets.
     """
-    lots = [*views.recent, *(lot for lots in views.lasting.values() for lot in lots)]
-    sums: dict[tuple[int, bytes], dict[int, int]] = {}
     mask = np.zeros(len(views.slot), np.bool_)
     mask[chosen] = True
-    for lot in lots:
-        rows = mask[lot.view]
-        told = np.flatnonzero(rows[lot.peer_of]) if rows.any() else np.zeros(0, np.int64)
-        for view, peer, octets in zip(
-            lot.view[lot.peer_of[told]].tolist(),
-            lot.peer[told].tolist(),
-            lot.peer_bytes[told].tolist(),
-            strict=True,
-        ):
-            by_view = sums.setdefault((int(views.slot[view]), peer.ljust(16, b"\0")), {})
-            by_view[view] = by_view.get(view, 0) + octets
+    view, peer, octets = _told(views, mask)
+    words = np.frombuffer(peer.tobytes(), ">u8").reshape(-1, 2).astype(np.uint64)
+    known, which = interned(words[:, 0], words[:, 1])
+    seen, place = interned(view.astype(np.uint64), which.astype(np.uint64))
+    by_view = np.zeros(len(seen), np.int64)
+    np.add.at(by_view, place, octets)
+    slots = views.slot[seen[:, 0].astype(np.int64)].astype(np.uint64)
+    pairs, place = interned(slots, seen[:, 1])
+    loudest = np.zeros(len(pairs), np.int64)
+    np.maximum.at(loudest, place, by_view)
+    high, low = known[pairs[:, 1].astype(np.int64)].T
+    order = np.lexsort((low, high, -loudest, pairs[:, 0]))
     found: dict[int, list[tuple[bytes, int]]] = {}
-    for (slot, peer), by_view in sums.items():
-        found.setdefault(slot, []).append((peer, max(by_view.values())))
-    return {slot: sorted(ones, key=lambda one: (-one[1], one[0])) for slot, ones in found.items()}
+    raw = np.stack((high, low), axis=1)[order].astype(">u8").view("V16").reshape(-1).tolist()
+    for slot, one, amount in zip(pairs[order, 0].tolist(), raw, loudest[order].tolist(), strict=True):
+        found.setdefault(slot, []).append((one, amount))
+    return found
+
+
+def _told(views: Views, mask: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bytes_], Ints]:
+    """View, peer and octets of whatever contributions of these views tell of peers."""
+    lots = [*views.recent, *(lot for lots in views.lasting.values() for lot in lots)]
+    parts = []
+    for lot in lots:
+        mine = mask[lot.view]
+        told = np.flatnonzero(mine[lot.peer_of]) if mine.any() else np.zeros(0, np.int64)
+        if len(told):
+            parts.append((lot.view[lot.peer_of[told]], lot.peer[told], lot.peer_bytes[told].astype(np.int64)))
+    if not parts:
+        return np.zeros(0, np.int64), np.zeros(0, "S16"), np.zeros(0, np.int64)
+    view, peer, octets = (np.concatenate(one) for one in zip(*parts, strict=True))
+    return view.astype(np.int64), peer, octets
 
 
 def onset(views: Views, view: int, tick: int) -> int:
