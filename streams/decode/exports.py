@@ -1,7 +1,6 @@
-"""Export packets of NetFlow v5, v9 and IPFIX: their headers, and the sets that they are made of.
+"""Export packets of NetFlow v9 and IPFIX: their headers, and the sets that they are made of.
 
-Headers: Cisco, "NetFlow Export Datagram Format"; RFC 3954, 5.1; RFC 7011, 3.1. The records of a NetFlow v5 packet are
-taken for one set.
+Headers: RFC 3954, 5.1; RFC 7011, 3.1.
 """
 
 from dataclasses import dataclass
@@ -9,16 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode import netflow5
 from streams.decode.compiled import compiled
 from streams.decode.datagrams import Datagrams
 from streams.decode.layouts import IPFIX, V9
 from streams.decode.packets import number
 
-V5_RECORDS = -1
-"""Stands for a set's number where NetFlow v5 has none."""
-
-HEADERS = {netflow5.VERSION: netflow5.HEADER, V9: 20, IPFIX: 16}
+HEADERS = {V9: 20, IPFIX: 16}
 _HEADER = np.array([HEADERS.get(version, 0) for version in range(IPFIX + 1)], np.int64)
 
 
@@ -40,7 +35,6 @@ class Heads:
     export_ns: NDArray[np.int64]
     uptime_ms: NDArray[np.int64]  # -1: not said
     domain: NDArray[np.int64]
-    sampling: NDArray[np.int64]
 
 
 def sets(frame: Datagrams, version: NDArray[np.int64], chosen: NDArray[np.int64]) -> Sets:
@@ -56,7 +50,7 @@ def sets(frame: Datagrams, version: NDArray[np.int64], chosen: NDArray[np.int64]
 def heads(frame: Datagrams, version: NDArray[np.int64], whole: NDArray[np.int64]) -> Heads:
     """Read the headers of datagrams that are long enough to have one."""
     data = np.frombuffer(frame.payload, np.uint8)
-    read = np.zeros((4, len(frame)), np.int64)
+    read = np.zeros((3, len(frame)), np.int64)
     _heads(data, frame.offset, version, whole, read)
     return Heads(*read)
 
@@ -69,9 +63,6 @@ def _most(
     most = 1
     for gram in chosen:
         at, end = offset[gram], offset[gram + 1]
-        if version[gram] == 5:
-            most += 1
-            continue
         at += 20 if version[gram] == 9 else 16
         while end - at >= 4:
             most += 1
@@ -96,12 +87,7 @@ def _heads(
             continue
         read[0, place] = number(data, at + 8, 4) * 1_000_000_000
         read[1, place] = number(data, at + 4, 4)
-        if version[place] == 9:
-            read[2, place] = number(data, at + 16, 4)
-        else:
-            read[0, place] += number(data, at + 12, 4)
-            read[2, place] = number(data, at + 20, 2)
-            read[3, place] = number(data, at + 22, 2) & 0x3FFF
+        read[2, place] = number(data, at + 16, 4)
 
 
 @compiled
@@ -124,14 +110,6 @@ def _walk(
             continue
         said = number(data, at + 2, 2)
         at += header[version[gram]]
-        if version[gram] == 5:
-            records = min(said, (end - at) // 48)
-            broken[place] = records < said
-            if records > 0:
-                table[count, 0], table[count, 1] = gram, -1
-                table[count, 2], table[count, 3] = at, at + 48 * records
-                count += 1
-            continue
         if version[gram] == 10:
             broken[place] = said != end - offset[gram]
             end = min(end, offset[gram] + said)

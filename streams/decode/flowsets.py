@@ -1,4 +1,4 @@
-"""What exporters of NetFlow and IPFIX sent in a frame: sets, by what is known of their templates, to records."""
+"""What exporters of NetFlow v9 and IPFIX sent in a frame: sets, by what is known of their templates, to records."""
 
 from dataclasses import dataclass
 
@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.errors import BadInput
-from streams.decode import netflow5
 from streams.decode.datagrams import Datagrams
-from streams.decode.exports import V5_RECORDS, Heads, heads, sets
+from streams.decode.exports import Heads, heads, sets
 from streams.decode.layouts import FIRST_DATA, IPFIX, SHORTEST, V9, Layout, templates, values
 from streams.decode.meaning import Origin, believable, hear_sampling, meant
 from streams.decode.records import Records
@@ -29,18 +28,14 @@ class Exported:
 
 
 def exported(frame: Datagrams, version: NDArray[np.int64], chosen: NDArray[np.int64], known: Templates) -> Exported:
-    """Read the chosen datagrams, which are of NetFlow v5, v9 or IPFIX as `version` says, and learn what they teach."""
+    """Read the chosen datagrams, which are of NetFlow v9 or IPFIX as `version` says, and learn what they teach."""
     found = sets(frame, version, chosen)
     head = heads(frame, version, np.unique(found.datagram))
     reading = _Reading(frame, version, head, known)
-    fifth = found.number == V5_RECORDS
-    rest = np.stack((found.datagram, found.number, found.start, found.end))[:, ~fifth]
-    for datagram, number, start, end in rest.T.tolist():
+    for datagram, number, start, end in np.stack((found.datagram, found.number, found.start, found.end)).T.tolist():
         reading.take(datagram, number, start, end)
     reading.finish()
-    rows = np.array(reading.rows, np.int64).reshape(-1, 4).T
-    whole = np.stack((found.datagram, found.start, found.end, np.zeros(len(fifth), np.int64)))[:, fifth]
-    return _read(reading, np.concatenate((whole, rows), axis=1), found.broken)
+    return _read(reading, np.array(reading.rows, np.int64).reshape(-1, 4).T, found.broken)
 
 
 def _read(reading: "_Reading", rows: NDArray[np.int64], broken: NDArray[np.int64]) -> Exported:
@@ -79,7 +74,7 @@ class _Reading:
         self._version, self._head = version, head
         self._versions, self._domains = version.tolist(), head.domain.tolist()
         self._exporters = frame.exporter.tolist()
-        self.layouts: list[Layout] = [netflow5.LAYOUT]
+        self.layouts: list[Layout] = []
         self.rows: list[tuple[int, int, int, int]] = []  # datagram, start, end, layout
         self.broken: list[int] = []
         self.unknown: set[int] = set()
@@ -193,7 +188,6 @@ class _Reading:
             exporter=self.frame.exporter[home],
             version=self._version[home],
             domain=self._head.domain[home],
-            sampling=self._head.sampling[home],
             receipt_ns=said(self.frame.receipt_ns, [one.receipt_ns for one in self.waited]),
             export_ns=said(self._head.export_ns, [one.export_ns for one in self.waited]),
             uptime_ms=said(self._head.uptime_ms, [one.uptime_ms for one in self.waited]),

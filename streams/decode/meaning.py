@@ -32,7 +32,6 @@ class Origin:
     exporter: NDArray[np.int64]  # index into the frame's exporters
     version: NDArray[np.int64]
     domain: NDArray[np.int64]
-    sampling: NDArray[np.int64]  # 0: not told
     receipt_ns: NDArray[np.int64]
     export_ns: NDArray[np.int64]
     uptime_ms: NDArray[np.int64]  # at the time of export; -1: not told
@@ -320,9 +319,9 @@ def hear_sampling(read: Values, origin: Origin, exporters: Sequence[bytes], know
 
 
 def _sampling(held: _Held, origin: Origin, exporters: Sequence[bytes], known: Templates) -> NDArray[np.int64]:
-    """As the record has it, else its header, else the exporter's options; 0 when nobody tells."""
+    """As the record has it, else the exporter's options; 0 when nobody tells."""
     of = held.read.of
-    rate = origin.sampling[of]
+    rate = np.zeros(len(of), np.int64)
     if not (held.nowhere(Slot.INTERVAL) and held.nowhere(Slot.POPULATION)):
         own = [held.read.column(slot) for slot in (Slot.INTERVAL, Slot.SPACE, Slot.SIZE, Slot.POPULATION)]
         distinct, index = interned(_pair(own[0], own[1]), _pair(own[2], own[3]))

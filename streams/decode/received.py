@@ -14,7 +14,8 @@ from streams.decode.compiled import borrowing
 from streams.decode.datagrams import Datagrams, unframed
 from streams.decode.flows import Trust, rejected
 from streams.decode.flowsets import exported
-from streams.decode.layouts import IPFIX, V9
+from streams.decode.layouts import FIRST_DATA, IPFIX, V9
+from streams.decode.netflow5 import fives
 from streams.decode.packets import number
 from streams.decode.records import columns, joined
 from streams.decode.templates import Templates
@@ -44,7 +45,13 @@ def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
         skipped += int(found.skipped.sum())
         if len(found.records):
             parts.append(found.records)
-    others = np.flatnonzero(version > _UNKNOWN)
+    fifth = np.flatnonzero(version == _NETFLOW5)
+    if len(fifth):
+        read = fives(grams, fifth)
+        refused.add(read.broken, "datagram cut short")
+        if read.records is not None:
+            parts.append(read.records)
+    others = np.flatnonzero(version > _NETFLOW5)
     if len(others):
         told = exported(grams, version, others, known or Templates())
         refused.add(told.broken, "datagram cut short")
@@ -70,8 +77,15 @@ def prepare() -> None:
     sample = struct.pack("!8I", 1, 0, 1, 1, 0, 0, 0, 1) + record
     packets = struct.pack("!7I", sflow.VERSION, 1, 0, 0, 0, 0, 1) + struct.pack("!2I", 1, len(sample)) + sample
     flows = struct.pack("!2H", netflow5.VERSION, 1) + bytes(netflow5.HEADER - 4 + netflow5.RECORD)
-    both = datagrams.frame([bytes(16)], [0, 0], [1, 1], [packets, flows])
-    decode(both, Trust(frozenset({"::"}), "", 1, 1), Templates())
+    template = struct.pack("!12H", 2, 24, FIRST_DATA, 4, 8, 4, 12, 4, 1, 4, 2, 4)
+    sets = template + struct.pack("!2H", FIRST_DATA, 20) + bytes(16)
+    templated = struct.pack("!2H3I", IPFIX, 16 + len(sets), 1, 1, 1) + sets
+    every = [packets, flows, templated]
+    decode(
+        datagrams.frame([bytes(16)], [0] * len(every), [1] * len(every), every),
+        Trust(frozenset({"::"}), "", 1, 1),
+        Templates(),
+    )
 
 
 class _Refused:
