@@ -100,6 +100,12 @@ class Counts:
         """The rows from `low` up to, not with, `high`."""
         return Counts.of({number: column[low:high] for number, column in self.columns().items()}, high - low)
 
+    def summed(self, place: NDArray[np.int32], places: int) -> "Counts":
+        """The sums of the rows that belong to each of so many places."""
+        sums = np.zeros((len(self.pieces), places), np.int64)
+        _sum(self.octets, self.pieces, self.length, place, sums)
+        return Counts.of({int(piece[0]): narrow(row) for piece, row in zip(self.pieces, sums, strict=True)}, places)
+
     def table(self, across: int) -> Ints:
         """N × `across`."""
         made = np.zeros((self.length, across), np.int64)
@@ -149,6 +155,27 @@ def _put(
             _add(told.view(np.uint32), table, rows, place, by)
         else:
             _add(told.view(np.int64), table, rows, place, by)
+
+
+@compiled
+def _sum(octets: NDArray[np.uint8], pieces: Ints, length: int, place: NDArray[np.int32], sums: Ints) -> None:
+    for piece in range(len(pieces)):
+        size, at = pieces[piece, 1], pieces[piece, 2]
+        told = octets[at : at + size * length]
+        if size == 1:
+            _add_up(told, place, sums[piece])
+        elif size == 2:
+            _add_up(told.view(np.uint16), place, sums[piece])
+        elif size == 4:
+            _add_up(told.view(np.uint32), place, sums[piece])
+        else:
+            _add_up(told.view(np.int64), place, sums[piece])
+
+
+@compiled
+def _add_up(column: NDArray[Any], place: NDArray[np.int32], sums: Ints) -> None:
+    for at in range(len(place)):
+        sums[place[at]] += np.int64(column[at])
 
 
 @compiled

@@ -44,11 +44,11 @@ class Lot:
 
     def by_end(self) -> Sequence[tuple[int, "Lot"]]:
         """A lot in memory of its own for each tick in which some of these end."""
-        order = np.argsort(self.end, kind="stable")
-        if not len(order):
+        if not len(self):
             return []
-        whole = self.part(order)
-        cuts = [0, *(np.flatnonzero(np.diff(whole.end)) + 1).tolist(), len(order)]
+        ascending = bool((np.diff(self.end) >= 0).all() and (np.diff(self.peer_of) >= 0).all())
+        whole = self if ascending else self.part(np.argsort(self.end, kind="stable"))
+        cuts = [0, *(np.flatnonzero(np.diff(whole.end)) + 1).tolist(), len(self)]
         peers = np.searchsorted(whole.peer_of, cuts).tolist()
         return [
             (int(whole.end[low]), whole._cut(low, high, first, last))

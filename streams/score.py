@@ -19,6 +19,7 @@ from streams import keys, saved
 from streams.amounts import raised
 from streams.baseline import Shape, empty_shape, hour_of_week, learn_shapes
 from streams.detecting import Detecting
+from streams.folding import Additions, folded
 from streams.gate import Gate
 from streams.habits import HABITS
 from streams.looking import Look, admitted, look
@@ -174,8 +175,9 @@ class Scorer:
         self._subjects.last_tick[slots] = tick
         views = self._views.find(slots[rows.who], numbers[rows.exporter], rows.vantage.astype(np.int64))
         window_end = (tick // self._window_ticks + 1) * self._window_ticks
-        self._views.add(tick, rows, views, window_end=window_end)
-        self._remember(tick, rows, views)
+        added = folded(rows, views)
+        self._views.add(tick, added, window_end=window_end)
+        self._remember(tick, added)
         self._fresh = slots
         self._soil(slots)
 
@@ -183,13 +185,13 @@ class Scorer:
         """Mark the buckets of these slots as changed."""
         self._dirty |= set(np.flatnonzero(np.bincount(self._subjects.bucket[slots])).tolist())
 
-    def _remember(self, tick: int, rows: Arrivals, views: Ints) -> None:
+    def _remember(self, tick: int, added: Additions) -> None:
         """Add what a tick brought to what its subjects did of late; of several exporters the largest count."""
-        unique, view = distinct(views, len(self._views.slot))
+        unique, view = distinct(added.view, len(self._views.slot))
         slots, slot = distinct(self._views.slot[unique], self._subjects.size)
         says = admitted(self._views, unique, self._subjects, self._sensors.heard(tick))
         seen = np.zeros((len(unique), len(HABITS)), np.int64)
-        rows.counts.put(seen, view.astype(np.int32), _HABITS, 1)
+        added.counts.put(seen, view.astype(np.int32), _HABITS, 1)
         seen[:, _SENT] *= says[:, None]
         counts = np.zeros((len(slots), len(HABITS)), np.int64)
         raised(counts, slot, seen)

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from streams.amounts import narrow
 from streams.decode.compiled import compiled
+from streams.folding import Additions
 from streams.lots import Lot, distinct
-from streams.rows import NCOL, SKETCH_BITS, Arrivals, Col, Flag
+from streams.rows import NCOL, SKETCH_BITS, Col, Flag
 
 Ints = NDArray[np.int64]
 
@@ -268,20 +269,21 @@ class Views:
         """True when nothing is in the sliding windows: what there is, lasts."""
         return not self.recent
 
-    def add(self, tick: int, rows: Arrivals, view: Ints, *, window_end: int) -> None:
-        """Take in the rows of `tick`, which lies in the window of baselines that ends at `window_end`."""
+    def add(self, tick: int, rows: Additions, *, window_end: int) -> None:
+        """Take in what `tick` brought, which lies in the window of baselines that ends at `window_end`."""
+        view = rows.view
         marked = np.flatnonzero(rows.flags & ~np.int8(Flag.LATE))
         np.bitwise_or.at(self.flags, view[marked], rows.flags[marked] & ~np.int8(Flag.LATE))
         _placed(self.interface, self.mac, view, rows.interface, rows.mac, rows.counts.some(Col.PACKETS) > 0)
-        brief, long = np.flatnonzero(rows.span <= 1), np.flatnonzero(rows.span > 1)
-        if len(brief):
-            lot = _lot(rows, brief, view, np.broadcast_to(np.int64(tick + self.slow_ticks), len(brief)))
+        brief = rows.brief
+        if brief:
+            lot = _lot(rows, tick, 0, brief, np.broadcast_to(np.int64(tick + self.slow_ticks), brief))
             self.put_recent(lot)
             self._learn(lot, np.full(len(lot), float(MILLI)))
             second = tick // self.second_ticks
             _sketched(self.sketch, self.second, view, rows.bit_row, rows.bit, second)
-        if len(long):
-            lot = _lot(rows, long, view, tick + rows.span[long])
+        if brief < len(rows):
+            lot = _lot(rows, tick, brief, len(rows), tick + rows.span[brief:])
             self.put_lasting(lot)
             self._learn_lasting(lot, np.minimum(lot.end, window_end) - tick)
 
@@ -360,22 +362,20 @@ class Views:
                 self._learn_lasting(lot, np.full(len(lot), min(end - start, ticks)))
 
 
-def _lot(rows: Arrivals, chosen: Ints, view: Ints, end: Ints) -> Lot:
-    every = len(chosen) == len(rows)
-    place = np.full(len(rows), -1, np.int32)
-    place[chosen] = np.arange(len(chosen))
-    peer_of = place[rows.peer_row]
-    peers = np.flatnonzero(peer_of >= 0)
+def _lot(rows: Additions, tick: int, low: int, high: int, end: Ints) -> Lot:
+    """The additions from `low` up to, not with, `high`."""
+    first, last = np.searchsorted(rows.peer_row, (low, high)).tolist()
+    mine, peers = slice(low, high), slice(first, last)
     return Lot(
-        start=np.broadcast_to(rows.tick[0], len(chosen)),
+        start=np.broadcast_to(np.int64(tick), high - low),
         end=end,
-        view=view[chosen].astype(np.int32),
-        amounts=rows.counts if every else rows.counts.pick(chosen),
-        first_ns=rows.first_ns[chosen],
-        peer_of=peer_of[peers],
+        view=rows.view[mine].astype(np.int32),
+        amounts=rows.counts if high - low == len(rows) else rows.counts.cut(low, high),
+        first_ns=rows.first_ns[mine],
+        peer_of=rows.peer_row[peers] - np.int32(low),
         peer=rows.peer[peers],
         peer_bytes=narrow(rows.peer_bytes[peers]),
-        learns=(rows.flags[chosen] & Flag.LATE) == 0,
+        learns=(rows.flags[mine] & Flag.LATE) == 0,
     )
 
 
@@ -419,7 +419,7 @@ def _placed(interface: Ints, mac: Ints, view: Ints, interfaces: Ints, macs: Ints
 
 @compiled
 def _sketched(
-    sketch: NDArray[np.uint8], second: Ints, view: Ints, bit_row: Ints, bits: NDArray[np.int16], now: int
+    sketch: NDArray[np.uint8], second: Ints, view: Ints, bit_row: NDArray[np.int32], bits: NDArray[np.int16], now: int
 ) -> None:
     """Set bits of this second; what stood there becomes the second before, if it is."""
     for at in range(len(bits)):
