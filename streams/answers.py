@@ -62,8 +62,8 @@ class Answers:
             self._begin()
         place = self._placed(flows)
         charge = self._charged(flows, place)
-        new = key_array(list(self._keys)[len(self.keys) :])
-        if len(new):
+        if len(self._keys) > len(self.keys):
+            new = key_array(list(self._keys)[len(self.keys) :])
             self.keys = np.concatenate((self.keys, new))
             self.attached = np.concatenate((self.attached, np.char.endswith(new, ATTACHMENT)))
         return self._named.of(place), charge

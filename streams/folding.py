@@ -45,7 +45,8 @@ def folded(rows: Arrivals, view: Ints) -> Additions:
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     place, first = rank[place], first[order]
-    sent = rows.counts.some(Col.PACKETS) > 0
+    counts = rows.counts
+    sent = counts.some(Col.PACKETS) > 0
     flags, interface, mac, first_ns = _gathered(
         place, rows.flags, rows.interface, rows.mac, rows.first_ns, sent, len(first)
     )
@@ -57,7 +58,7 @@ def folded(rows: Arrivals, view: Ints) -> Additions:
         interface=interface,
         mac=mac,
         first_ns=first_ns,
-        counts=rows.counts.summed(place, len(first)),
+        counts=counts.summed(place, len(first)),
         peer_row=peer_row,
         peer=peer,
         peer_bytes=peer_bytes,

@@ -53,12 +53,12 @@ class Pending:
             if len(rows.exporter) and int(rows.exporter.max()) >= len(body.names):
                 raise BadInput("activity: an exporter without a name")
             late = rows.tick < floor
-            rows.flags = np.where(late, rows.flags | Flag.LATE, rows.flags).astype(np.int8)
-            rows.tick = np.maximum(rows.tick, floor)
-            ticks = np.unique(rows.tick)
-            for tick in ticks.tolist():
-                chosen = np.flatnonzero(rows.tick == tick)
-                self._add_rows(tick, rows if len(chosen) == len(rows) else rows.pick(chosen), body.names)
+            if late.any():
+                rows.flags = np.where(late, rows.flags | Flag.LATE, rows.flags).astype(np.int8)
+                rows.tick = np.maximum(rows.tick, floor)
+            alike = len(rows) > 0 and bool((rows.tick == rows.tick[0]).all())
+            for tick in [int(rows.tick[0])] if alike else np.unique(rows.tick).tolist():
+                self._add_rows(tick, rows if alike else rows.pick(np.flatnonzero(rows.tick == tick)), body.names)
         for claim in body.claims:
             self._tick(max(claim.at_ns // tick_ns, floor)).claims.append(claim)
         for symptom in body.symptoms:

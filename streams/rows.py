@@ -4,6 +4,7 @@ A row is what one exporter saw of one subject in one tick. Counts are whole numb
 that adding them up gives the same in any order.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -124,7 +125,7 @@ class Arrivals:
     interface: NDArray[np.int64]
     mac: NDArray[np.int64]
     first_ns: NDArray[np.int64]
-    counts: Counts
+    columns: Mapping[int, NDArray[Any]]  # by Col; one that is zero everywhere is left out
     peer_row: NDArray[np.int64]
     peer: NDArray[np.bytes_]  # S16
     peer_bytes: NDArray[np.int64]
@@ -139,6 +140,11 @@ class Arrivals:
         """The key of each row."""
         return self.keys[self.who]
 
+    @property
+    def counts(self) -> Counts:
+        """The columns as one."""
+        return Counts.of(self.columns, len(self))
+
     def pick(self, chosen: NDArray[np.int64]) -> "Arrivals":
         """These rows only, in this order; each at most once."""
         place = np.full(len(self), -1, np.int64)
@@ -147,8 +153,9 @@ class Arrivals:
         peers, bits = peer_row >= 0, bit_row >= 0
         columns: dict[str, Any] = {name: getattr(self, name)[chosen] for name in _PER_ROW}
         named, columns["who"] = distinct(columns["who"], len(self.keys))
+        counts = {number: one[chosen] for number, one in self.columns.items()}
         return Arrivals(
-            keys=self.keys[named], counts=self.counts.pick(chosen), peer_row=peer_row[peers], peer=self.peer[peers],
+            keys=self.keys[named], columns=counts, peer_row=peer_row[peers], peer=self.peer[peers],
             peer_bytes=self.peer_bytes[peers], bit_row=bit_row[bits], bit=self.bit[bits], **columns,
         )  # fmt: skip
 
@@ -168,7 +175,13 @@ def joined(parts: list[Arrivals]) -> Arrivals:
         lengths = [len(getattr(part, counted)) for part in parts]
         starts = np.cumsum(lengths) - lengths
         columns[name] += np.repeat(starts, [len(getattr(part, of)) for part in parts])
-    return Arrivals(counts=Counts.joined([part.counts for part in parts]), **columns)
+    spoken = {number for part in parts for number in part.columns}
+    none = [np.zeros(len(part), np.uint8) for part in parts]
+    counts = {
+        number: np.concatenate([part.columns.get(number, zeros) for part, zeros in zip(parts, none, strict=True)])
+        for number in sorted(spoken)
+    }
+    return Arrivals(columns=counts, **columns)
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True):
@@ -252,10 +265,10 @@ def records(raw: bytes) -> int:
 
 def _columns(rows: Rows | Arrivals) -> list[tuple[str, tuple[str, bytes]]]:
     if isinstance(rows, Arrivals):
-        keys, who, counts = rows.keys, rows.who, rows.counts
+        keys, who, counts = rows.keys, rows.who, rows.columns
     else:
         keys, who = np.unique(rows.key, return_inverse=True)
-        counts = Counts.dense(rows.counts)
+        counts = Counts.dense(rows.counts).columns()
     base = int(rows.first_ns.min())
     plain: list[tuple[str, NDArray[Any]]] = [
         ("keys", keys),
@@ -264,7 +277,7 @@ def _columns(rows: Rows | Arrivals) -> list[tuple[str, tuple[str, bytes]]]:
         ("first", rows.first_ns - base),
         ("base", np.array([rows.tick.min(), base], np.int64)),
         *((name, getattr(rows, name)) for name in ("exporter", "span", "vantage", "flags", "interface", "mac")),
-        *((f"c{column}", figures) for column, figures in sorted(counts.columns().items())),
+        *((f"c{column}", figures) for column, figures in sorted(counts.items())),
         *((name, getattr(rows, name)) for name in ("peer_row", "peer", "peer_bytes", "bit_row", "bit")),
     ]
     return [(name, _packed(one)) for name, one in plain if name in _COUNTING or (one.size and _speaks(one))]
@@ -293,6 +306,9 @@ _TYPES = {
     "exporter": np.int64, "span": np.int64, "vantage": np.int8, "flags": np.int8, "interface": np.int64,
     "mac": np.int64, "peer_row": np.int64, "peer_bytes": np.int64, "bit_row": np.int64, "bit": np.int16,
 }  # fmt: skip
+
+
+_COUNTS = tuple((one.value, f"c{one.value}") for one in Col)
 
 
 def _arrivals(columns: dict[str, tuple[str, bytes]]) -> Arrivals:
@@ -328,7 +344,7 @@ def _arrivals(columns: dict[str, tuple[str, bytes]]) -> Arrivals:
         who=who,
         tick=read("tick", np.int64, count) + base[0],
         first_ns=read("first", np.int64, count) + base[1],
-        counts=Counts.of({one.value: told(f"c{one.value}", count) for one in Col if f"c{one.value}" in columns}, count),
+        columns={number: told(name, count) for number, name in _COUNTS if name in columns},
         peer=np.frombuffer(columns["peer"][1], "S16") if peers else np.zeros(0, "S16"),
         **plain,
     )

@@ -2,6 +2,7 @@
 
 import struct
 from collections import defaultdict
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,7 +32,7 @@ def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
         grams = unframed(frame)
     except BadInput as error:
         return rejected(frame, error.reason)
-    names = tuple(str(unpacked(raw)) for raw in grams.exporters)
+    names = tuple(map(_name, grams.exporters))
     listed = np.array([name in trust.exporters for name in names], np.bool_)
     version = _versions(grams, listed)
     refused = _Refused(grams)
@@ -86,6 +87,11 @@ def prepare() -> None:
         Trust(frozenset({"::"}), "", 1, 1),
         Templates(),
     )
+
+
+@lru_cache(maxsize=1 << 14)
+def _name(raw: bytes) -> str:
+    return str(unpacked(raw))
 
 
 class _Refused:

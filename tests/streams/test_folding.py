@@ -1,5 +1,7 @@
 """Rows of a tick are added up: nothing of what they say is lost, and nothing is said twice."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -21,7 +23,7 @@ ROW = st.tuples(
 )
 
 
-def arrivals(rows: list[tuple]) -> Arrivals:
+def arrivals(rows: list[tuple[Any, ...]]) -> Arrivals:
     _view, span, flags, interface, octets, packets, peers, bits = zip(*rows, strict=True)
     number = len(rows)
     counts = np.zeros((number, len(Col)), np.int64)
@@ -39,7 +41,7 @@ def arrivals(rows: list[tuple]) -> Arrivals:
         interface=np.array(interface, np.int64),
         mac=np.array(interface, np.int64) * 10,
         first_ns=np.arange(number)[::-1] + 100,
-        counts=Counts.dense(counts),
+        columns=Counts.dense(counts).columns(),
         peer_row=np.array([row for row, _, _ in of], np.int64),
         peer=np.array([peer for _, peer, _ in of], "S16"),
         peer_bytes=np.array([amount for _, _, amount in of], np.int64),
@@ -50,7 +52,7 @@ def arrivals(rows: list[tuple]) -> Arrivals:
 
 @given(rows=st.lists(ROW, min_size=1, max_size=40))
 @settings(max_examples=150)
-def test_what_rows_say_of_a_view_and_a_span_is_added_up(rows: list[tuple]) -> None:
+def test_what_rows_say_of_a_view_and_a_span_is_added_up(rows: list[tuple[Any, ...]]) -> None:
     heard = arrivals(rows)
     added = folded(heard, np.array([row[0] for row in rows], np.int64))
 
