@@ -88,7 +88,8 @@ class Gate:
         )  # fmt: skip
         fast_s = min(views.fast_ticks * tick_s, self._burst_s)
         second = tick // views.second_ticks
-        return _passed(seen, self._least, slots, fast_s, views.slow_ticks * tick_s, second, tick, habits.half_life)
+        per_fast, per_slow = 1 / fast_s, 1 / (views.slow_ticks * tick_s)
+        return _passed(seen, self._least, slots, per_fast, per_slow, second, tick, habits.half_life)
 
 
 @compiled
@@ -96,8 +97,8 @@ def _passed(
     seen: Seen,
     least: Least,
     slots: Ints,
-    fast_s: float,
-    slow_s: float,
+    per_fast: float,
+    per_slow: float,
     second: int,
     tick: int,
     half_life: float,
@@ -118,7 +119,7 @@ def _passed(
         while view >= 0:  # a subject neither knocks nor forges addresses for one view alone
             if refs[view] > 0:
                 for place in range(len(_SUMMED)):
-                    most = max(fast[view, place] / fast_s, slow[view, place] / slow_s)
+                    most = max(fast[view, place] * per_fast, slow[view, place] * per_slow)
                     if lane[view] > 0:
                         most += rate[lane[view], _SUMMED[place]] / MILLI
                     loud |= most >= figures[place]

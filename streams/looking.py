@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from controller.domain.rulebook import Scoring
 from streams.baseline import QUANTITIES, Shape, hour_of_week
+from streams.decode.compiled import compiled
 from streams.reading import CONFIDENCE, Bools, Floats, Reading
 from streams.rows import IN, OUT, Col, Flag, Vantage
 from streams.sensors import Sensors
 from streams.subjects import ROLES, Subjects
 from streams.windows import MILLI, Ints, Views
 
+_EDGE, _UNPLACED = int(Vantage.EDGE), int(Vantage.UNPLACED)
 _ENOUGH = 30.0
 _CLASSES = (Col.FRAGMENTS, Col.MALFORMED, Col.ODD, Col.MAIL, Col.SYN_ONLY, Col.PROBES)
 
@@ -37,10 +39,26 @@ def admitted(views: Views, chosen: Ints, subjects: Subjects, heard: NDArray[np.b
 
     A probe such as pmacctd knows no interfaces: where it stands at the subject's own port, its word counts as well.
     """
-    homes = subjects.homes[views.slot[chosen]]
-    home_heard = ((homes >= 0) & heard[homes]).any(axis=1)
-    own = (homes == views.exporter[chosen][:, None]).any(axis=1) & (views.vantage[chosen] == Vantage.UNPLACED)
-    counts: Bools = (views.vantage[chosen] == Vantage.EDGE) | ~home_heard | own
+    return _admitted(views.slot, views.exporter, views.vantage, subjects.homes, heard, chosen)
+
+
+@compiled
+def _admitted(
+    slot: Ints,
+    exporter: Ints,
+    vantage: NDArray[np.int8],
+    homes: NDArray[np.int32],
+    heard: NDArray[np.bool_],
+    chosen: Ints,
+) -> Bools:
+    counts = np.empty(len(chosen), np.bool_)
+    for at in range(len(chosen)):
+        view = chosen[at]
+        own, home_heard = False, False
+        for home in homes[slot[view]]:
+            own |= home == exporter[view]
+            home_heard |= home >= 0 and heard[home]
+        counts[at] = vantage[view] == _EDGE or not home_heard or (own and vantage[view] == _UNPLACED)
     return counts
 
 

@@ -34,7 +34,7 @@ from streams.suffering import Suffering
 from streams.windows import LEARNED, MILLI, Ints, Views
 
 _HABITS = np.array([HABITS.index(column) if column in HABITS else -1 for column in Col])
-_SENT = [place for place, column in enumerate(HABITS) if column < Col.BYTES_IN]
+_SENT = np.array([place for place, column in enumerate(HABITS) if column < Col.BYTES_IN])
 _BITS_IN_BYTES = np.array([8.0, 1.0, 1.0])
 
 
@@ -192,7 +192,8 @@ class Scorer:
         says = admitted(self._views, unique, self._subjects, self._sensors.heard(tick))
         seen = np.zeros((len(unique), len(HABITS)), np.int64)
         added.counts.put(seen, view.astype(np.int32), _HABITS, 1)
-        seen[:, _SENT] *= says[:, None]
+        if not says.all():
+            seen[np.ix_(~says, _SENT)] = 0
         counts = np.zeros((len(slots), len(HABITS)), np.int64)
         raised(counts, slot, seen)
         self._subjects.habits.add(slots, counts, tick)

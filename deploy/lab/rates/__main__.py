@@ -138,7 +138,7 @@ class Bench:
     def state(self) -> dict[str, Any]:
         """What hosts cost: the figures of `hosts`, by how many there are."""
         ticks: dict[str, float] = {}
-        each = 0
+        each = everyone = 0
         for count in self.extent.hosts:
             if self.over:
                 break
@@ -147,12 +147,13 @@ class Bench:
             if done.returncode:
                 raise NotMeasured(f"{count} hosts: status {done.returncode}")
             said = json.loads(done.stdout)
-            ticks[str(count)], each = said["tick_ms"], said["bytes_per_key"]
+            ticks[str(count)], each, everyone = said["tick_ms"], said["bytes_per_key"], said["bytes_per_key_all"]
             _say(f"{'state':<14} {count} hosts {said}")
         return {
             "hosts": int(max(ticks, key=int, default="0")),
             "active_at_most": ACTIVE,
             "bytes_per_key": each,
+            "bytes_per_key_all": everyone,
             "bytes_per_host": 2 * each,
             "tick_ms": ticks,
         }
