@@ -17,6 +17,7 @@ from streams.grouping import Grouping
 from streams.hearing import Heard, heard
 from streams.keys import buckets_of, key_array, scope_digest
 from streams.lessons import Memory
+from streams.links import suffering
 from streams.packing import bodies
 from streams.places import Places
 from streams.rows import Body, Claim, Sighting, Symptom, encode
@@ -133,8 +134,10 @@ class Combiner:
         )
 
     def _flows(self, flows: Flows, source: Source) -> Combined:
+        symptoms = suffering(flows.links, flows.linked, self._estate, self._rules.detectors.attribution)
         if flows.columns is None:
-            return Combined(flows.received, flows.skipped, flows.rejects, 0, (b"",) * self._partitions)
+            said_of_links = self._told_body(source, [], [], symptoms)
+            return Combined(flows.received, flows.skipped, flows.rejects, 0, (said_of_links,) * self._partitions)
         columns = flows.columns
         grouped = self._grouping.rows(columns, scope_digest(source.scope))
         rows = grouped.rows
@@ -142,7 +145,7 @@ class Combiner:
         said = heard(columns, home, grouped.counted, tick_ns=self._tick_ns)
         sightings = _sightings(said, columns.exporters)
         heads = [
-            Body(source.topic, ticks, list(columns.exporters), sightings=sightings)
+            Body(source.topic, ticks, list(columns.exporters), symptoms=symptoms, sightings=sightings)
             for ticks in _shares(said, self._partitions)
         ]
         return Combined(
@@ -173,7 +176,7 @@ class Combiner:
         ticks, lines = np.unique(said.heard // self._tick_ns, return_counts=True)
         heard = list(zip(ticks.tolist(), lines.tolist(), strict=True))
         made = [
-            self._log_body(source, heard if partition == 0 else [], mine, said.symptoms)
+            self._told_body(source, heard if partition == 0 else [], mine, said.symptoms)
             for partition, mine in enumerate(claims)
         ]
         return Combined(
@@ -189,7 +192,7 @@ class Combiner:
             latest_ns=max((last_ns for _, last_ns in said.senders.values()), default=0),
         )
 
-    def _log_body(
+    def _told_body(
         self, source: Source, heard: list[tuple[int, int]], claims: list[Claim], symptoms: list[Symptom]
     ) -> bytes:
         if not (heard or claims or symptoms):

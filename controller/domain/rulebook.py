@@ -139,13 +139,19 @@ class LogRule:
 
 @dataclass(frozen=True, slots=True)
 class Attribution:
-    """A device shows symptoms: hosts on it are ranked by their excess over their own baseline."""
+    """A device shows symptoms: hosts on it are ranked by their excess over their own baseline.
+
+    That a link which many share is full, or loses packets, is a symptom; agents of sFlow tell it.
+    """
 
     weight: float = 0.6
     half_life_s: float = 60.0
     window_s: float = 120.0
     ratio: float = 10.0
     floor_packets_per_s: float = 500.0
+    link_use: float = 0.9  # share of a link's speed
+    link_discards_per_s: float = 100.0
+    link_errors_per_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from controller.domain.address import address_of, packed
 from controller.domain.errors import BadInput
 from streams.decode import Reject
+from streams.decode.counters import Link
 
 Packed: TypeAlias = bytes
 IPV4, IPV6, ARP, OTHER = 4, 6, 1, 0
@@ -87,6 +88,8 @@ class Flows:
     skipped: int
     rejects: tuple[Reject, ...]
     columns: Columns | None
+    links: tuple[Link, ...] = ()  # what counters told of interfaces, which `linked` names the exporters of
+    linked: tuple[str, ...] = ()
 
 
 def interned(column: Sequence[Any]) -> tuple[list[Any], NDArray[np.int32]]:

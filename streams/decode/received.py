@@ -2,6 +2,7 @@
 
 import struct
 from collections import defaultdict
+from dataclasses import replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +13,7 @@ from controller.domain.errors import BadInput
 from streams.decode import Reject, datagrams, netflow5, sflow
 from streams.decode.columns import Flows
 from streams.decode.compiled import borrowing
+from streams.decode.counters import Link
 from streams.decode.datagrams import Datagrams, unframed
 from streams.decode.flows import Trust, rejected
 from streams.decode.flowsets import exported
@@ -19,6 +21,7 @@ from streams.decode.layouts import FIRST_DATA, IPFIX, V9
 from streams.decode.netflow5 import fives
 from streams.decode.packets import number
 from streams.decode.records import columns, joined
+from streams.decode.stamps import FUTURE_NS
 from streams.decode.templates import Templates
 
 KEPT_OF_A_REASON = 16
@@ -38,12 +41,14 @@ def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
     refused = _Refused(grams)
     refused.add(np.flatnonzero(version == _UNLISTED), "unknown exporter")
     refused.add(np.flatnonzero(version == _UNKNOWN), "not a version of flow export that is understood")
-    parts, skipped = [], 0
+    known = known or Templates()
+    parts, skipped, links = [], 0, []
     sampled = np.flatnonzero(version == _SFLOW)
     if len(sampled):
         found = sflow.sampled(grams, sampled)
         refused.add(sampled[found.broken], "datagram cut short")
         skipped += int(found.skipped.sum())
+        links = _links(grams, sampled[found.skipped > 0], known, trust)
         if len(found.records):
             parts.append(found.records)
     fifth = np.flatnonzero(version == _NETFLOW5)
@@ -54,7 +59,7 @@ def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
             parts.append(read.records)
     others = np.flatnonzero(version > _NETFLOW5)
     if len(others):
-        told = exported(grams, version, others, known or Templates())
+        told = exported(grams, version, others, known)
         refused.add(told.broken, "datagram cut short")
         refused.add(told.unknown, "data before its template")
         refused.add(told.absurd, "counts that cannot be")
@@ -68,7 +73,22 @@ def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
         skipped=skipped,
         rejects=refused.rejects(),
         columns=None if records is None else columns(records, names, trust),
+        links=tuple(links),
+        linked=names if links else (),
     )
+
+
+def _links(grams: Datagrams, chosen: NDArray[np.int64], known: Templates, trust: Trust) -> list[Link]:
+    """What counters in these datagrams tell, at times that can be."""
+    if not len(chosen):
+        return []
+    earliest, latest = trust.kafka_ns - trust.oldest_ns, trust.kafka_ns + FUTURE_NS
+    return [
+        link
+        if not trust.kafka_ns or earliest <= link.receipt_ns <= latest
+        else replace(link, receipt_ns=trust.kafka_ns)
+        for link in known.links.heard(grams, chosen)
+    ]
 
 
 def prepare() -> None:
@@ -76,7 +96,10 @@ def prepare() -> None:
     header = bytes(11) + b"\x02" + b"\x08\x00" + b"\x45" + bytes(19)
     record = struct.pack("!6I", 1, 16 + len(header) + 2, 1, len(header), 0, len(header)) + header + bytes(2)
     sample = struct.pack("!8I", 1, 0, 1, 1, 0, 0, 0, 1) + record
-    packets = struct.pack("!7I", sflow.VERSION, 1, 0, 0, 0, 0, 1) + struct.pack("!2I", 1, len(sample)) + sample
+    counters = struct.pack("!8I", 2, 12 + 8 + 88, 0, 0, 1, 1, 88, 1) + bytes(84)
+    packets = (
+        struct.pack("!7I", sflow.VERSION, 1, 0, 0, 0, 0, 2) + struct.pack("!2I", 1, len(sample)) + sample + counters
+    )
     flows = struct.pack("!2H", netflow5.VERSION, 1) + bytes(netflow5.HEADER - 4 + netflow5.RECORD)
     template = struct.pack("!12H", 2, 24, FIRST_DATA, 4, 8, 4, 12, 4, 1, 4, 2, 4)
     sets = template + struct.pack("!2H", FIRST_DATA, 20) + bytes(16)

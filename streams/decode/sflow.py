@@ -1,6 +1,7 @@
 """sFlow version 5 ("sFlow Version 5", sflow.org, July 2004): datagrams to sampled packets, compiled.
 
-Flow samples and expanded flow samples with raw headers, sampled IPv4 and sampled IPv6. Counter samples are passed over.
+Flow samples and expanded flow samples with raw headers, sampled IPv4 and sampled IPv6. Counter samples are passed over
+here; `counters` reads them.
 """
 
 from dataclasses import dataclass

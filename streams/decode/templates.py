@@ -1,7 +1,7 @@
 """What exporters have said of their records so far: templates, sampling rates, and data that waits for its template.
 
 This is all that reading a stream of datagrams has to remember. It is bounded for each exporter, so that none can push
-out what another said, and can be saved and restored.
+out what another said, and can be saved and restored; only the last counters of links are not worth keeping.
 """
 
 from dataclasses import astuple, dataclass, field
@@ -9,6 +9,7 @@ from dataclasses import astuple, dataclass, field
 import msgspec
 
 from controller.domain.errors import BadInput
+from streams.decode.counters import Links
 from streams.decode.layouts import Layout
 
 _VERSION = 1
@@ -62,6 +63,7 @@ class Templates:
         self._bounds = bounds or Bounds()
         self._said: dict[bytes, _Said] = {}
         self.changes = 0  # how often something became known, or changed, that was not so before
+        self.links = Links()
 
     def layout(self, speaker: Speaker, number: int) -> Layout | None:
         """The layout of a template; None while it is not known."""

@@ -22,6 +22,9 @@ from hypothesis import strategies as st
 from controller.domain.address import unpacked
 from deploy.lab.rates.stencils import Stencil, stencils
 from streams.decode.columns import Columns
+from streams.decode.counters import Told as Counted
+from streams.decode.counters import readings
+from streams.decode.datagrams import frame, unframed
 from streams.decode.templates import Templates
 from tests.streams import sflow_cases as sampled
 from tests.streams.export_cases import (
@@ -342,3 +345,68 @@ def test_sflow_is_read_as_tshark_reads_it(tmp_path: Path) -> None:
     assert len(mine) == len(read) == len(datagrams)
     differing = [(one, other) for one, other in zip(mine, read, strict=True) if one != other]
     assert differing == []
+
+
+_COUNTED = ("sysuptime", "ifindex", "ifspeed", "ifinoct", "ifoutoct", "ifindisc", "ifoutdisc", "ifinerr", "ifouterr")
+RECORDED_COUNTERS = "the-tcpdump-group__tcpdump/tests/sflow_multiple_counter_30_pdus.pcap"
+
+
+def shark_fields(path: Path, *names: str) -> list[list[str]]:
+    """Fields of each datagram of a capture, as tshark writes them."""
+    command = [SHARK, "-r", str(path), "-n", "-d", f"udp.port=={_PORT},sflow", "-T", "fields", "-E", "occurrence=a"]
+    command += [word for name in names for word in ("-e", name)]
+    environment = os.environ | {"HOME": str(path.parent)}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    return [line.split("\t") for line in done.stdout.splitlines()]
+
+
+def shark_readings(path: Path) -> list[list[int]]:
+    """Uptime of the agent and counters of each interface, in order."""
+    told = []
+    for uptime, *rows in shark_fields(path, *(f"sflow_245.{name}" for name in _COUNTED)):
+        told += [[int(uptime), *map(int, one)] for one in zip(*(row.split(",") for row in rows), strict=True) if one[0]]
+    return told
+
+
+def our_readings(datagrams: Sequence[bytes]) -> list[list[int]]:
+    """What we read."""
+    made = unframed(frame([bytes(16)], [0] * len(datagrams), [1] * len(datagrams), datagrams))
+    return readings(made, np.arange(len(made)))[Counted.UPTIME_MS :].T.tolist()
+
+
+def _counted(draw: np.random.Generator) -> bytes:
+    """A datagram of a few interfaces' counters, no number of them like another."""
+
+    def interface(index: int) -> bytes:
+        wide, narrow = draw.integers(1, 1 << 62, 2), draw.integers(1, 1 << 32, 4)
+        discards, errors = (int(narrow[0]), int(narrow[1])), (int(narrow[2]), int(narrow[3]))
+        octets, speed = (int(wide[0]), int(wide[1])), int(draw.integers(1, 1 << 40))
+        return sampled.interface(index, octets=octets, discards=discards, errors=errors, speed=speed)
+
+    samples = [
+        sampled.counters(*(interface(int(index)) for index in draw.integers(1, 1 << 30, 2)), long=bool(number % 2))
+        for number in range(int(draw.integers(1, 5)))
+    ]
+    return sampled.datagram(*samples, uptime_ms=int(draw.integers(1, 1 << 32)))
+
+
+@needs_shark
+def test_counters_are_read_as_tshark_reads_them(tmp_path: Path) -> None:
+    draw = np.random.default_rng(20_261)
+    datagrams = [_counted(draw) for _ in range(200)]
+    (tmp_path / "counted.pcap").write_bytes(capture(datagrams))
+    mine = our_readings(datagrams)
+    assert len(mine) > 400
+    assert mine == shark_readings(tmp_path / "counted.pcap")
+
+
+@pytest.mark.corpus
+@pytest.mark.skipif(not CORPUS.is_dir(), reason=f"no captures in {CORPUS}")
+@needs_shark
+def test_recorded_counters_are_read_as_tshark_reads_them(tmp_path: Path) -> None:
+    path = tmp_path / "recorded.pcap"
+    shutil.copy(CORPUS / RECORDED_COUNTERS, path)
+    datagrams = [bytes.fromhex(payload) for (payload,) in shark_fields(path, "udp.payload") if payload]
+    mine = our_readings(datagrams)
+    assert len(mine) > 40
+    assert mine == shark_readings(path)

@@ -66,14 +66,32 @@ def expanded(*records: bytes, entry: int = 1_000_000, out: tuple[int, int] = (0,
     return struct.pack("!2I", 3, len(body)) + body
 
 
-def counters() -> bytes:
-    """A counter sample without counters."""
-    return struct.pack("!2I3I", 2, 12, 1, 7, 0)
+def counters(*records: bytes, long: bool = False) -> bytes:
+    """A counter sample, or an expanded one."""
+    head = struct.pack("!4I", 1, 0, 7, len(records)) if long else struct.pack("!3I", 1, 7, len(records))
+    body = head + b"".join(records)
+    return struct.pack("!2I", 4 if long else 2, len(body)) + body
 
 
-def datagram(*samples: bytes, sequence: int = 1) -> bytes:
+def interface(
+    number: int,
+    *,
+    octets: tuple[int, int] = (0, 0),
+    discards: tuple[int, int] = (0, 0),
+    errors: tuple[int, int] = (0, 0),
+    speed: int = 10**9,
+) -> bytes:
+    """A record of an interface's counters, both directions."""
+    body = struct.pack("!2IQ2I", number, 6, speed, 1, 3)
+    for way in (0, 1):
+        body += struct.pack("!Q3I2I", octets[way], 1, 2, 3, discards[way], errors[way])
+        body += bytes(4)  # unknown protocols inward, promiscuous mode outward
+    return struct.pack("!2I", 1, len(body)) + body
+
+
+def datagram(*samples: bytes, sequence: int = 1, uptime_ms: int = 1_000) -> bytes:
     """A datagram of an agent with an IPv4 address."""
-    head = struct.pack("!2I4s4I", 5, 1, bytes([198, 18, 255, 12]), 0, sequence, 1_000, len(samples))
+    head = struct.pack("!2I4s4I", 5, 1, bytes([198, 18, 255, 12]), 0, sequence, uptime_ms, len(samples))
     return head + b"".join(samples)
 
 

@@ -43,7 +43,10 @@ def test_after_compiling_ahead_nothing_of_a_frames_way_makes_anything_compile() 
         cases.netflow5(cases.Five(src="198.18.4.7", dst="203.0.113.9", src_port=7)),
         cases.netflow9(cases.a_set(0, flowset), cases.a_set(256, cases.plain())),
         cases.ipfix(cases.a_set(2, flowset), cases.a_set(256, cases.plain())),
-        samples.datagram(samples.sample(samples.raw(samples.ethernet(samples.ipv4(samples.udp()))))),
+        samples.datagram(
+            samples.sample(samples.raw(samples.ethernet(samples.ipv4(samples.udp())))),
+            samples.counters(samples.interface(7)),
+        ),
     )
     sender = packed(ip_address(EDGE))
     received = 0
