@@ -18,9 +18,10 @@ from streams.hearing import Heard, heard
 from streams.keys import buckets_of, key_array, scope_digest
 from streams.lessons import Memory
 from streams.links import suffering
+from streams.messages import Body, encode
 from streams.packing import bodies
 from streams.places import Places
-from streams.rows import Body, Claim, Sighting, Symptom, encode
+from streams.rows import Claim, Sighting, Symptom
 
 
 @dataclass(frozen=True, slots=True)

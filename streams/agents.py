@@ -17,7 +17,7 @@ from streams.checkpoint import Checkpoint
 from streams.decode import Reject
 from streams.envelope import Kind, Part, unpack
 from streams.lessons import Memory
-from streams.rows import records
+from streams.messages import records
 from streams.tally import Counts, Tally, tally_from, tally_of
 
 LETTERS_A_MESSAGE = 16

@@ -1,4 +1,4 @@
-"""Rows of a frame as bodies for each activity partition, in the layout of `streams.rows.encode`, compiled.
+"""Rows of a frame as bodies for each activity partition, in the layout of `streams.messages`, compiled.
 
 A frame of samples has rows by the hundred and columns by the dozen, for each of the partitions: to cut, shrink and copy
 each by NumPy would cost more than all that goes before.
@@ -11,14 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.compiled import compiled
-from streams.rows import NCOL, Body, Rows, encode
-
-_PLAIN = ("key", "tick", "first", "exporter", "span", "vantage", "flags", "interface", "mac")
-_LISTS = ("peer_row", "peer_bytes", "bit_row", "bit")
-_NAMES = (*_PLAIN, *(f"c{column}" for column in range(NCOL)), *_LISTS)
-_KEY, _BIT_ROW = _NAMES.index("key"), _NAMES.index("bit_row")
-_COUNTS, _AFTER = len(_PLAIN), len(_PLAIN) + NCOL
-_DTYPES = {1: "|u1", 2: "<u2", 4: "<u4", 8: "<i8"}
+from streams.messages import BITS, COLUMNS, COUNTS, PEERS, Body, Laid, encode
+from streams.rows import NCOL, Rows
 
 
 class Table(NamedTuple):
@@ -44,7 +38,10 @@ class Packed(NamedTuple):
     """The columns of each partition."""
 
     octets: NDArray[np.uint8]
-    pieces: NDArray[np.int64]  # partitions × columns × 3: start, end, octets of a number (0: left out)
+    ends: NDArray[np.int64]  # of partitions, in `octets`
+    pieces: NDArray[np.int64]  # partitions × columns × 2: start among the partition's octets, octets of a number
+    row_ends: NDArray[np.int64]
+    bit_ends: NDArray[np.int64]
     first_row: NDArray[np.int64]  # rows that name the keys, by partition one behind the other
     key_ends: NDArray[np.int64]  # of partitions, in `first_row`
     peers: NDArray[np.int64]  # order of the peers, by partition
@@ -61,24 +58,27 @@ def bodies(heads: Sequence[Body], rows: Rows, number: NDArray[np.int64], home: N
         np.ascontiguousarray(rows.interface), np.ascontiguousarray(rows.mac), rows.counts, rows.peer_row,
         rows.peer_bytes, rows.bit_row, rows.bit,
     )  # fmt: skip
-    base = np.array([rows.tick.min(), rows.first_ns.min()], np.int64)
-    found = _packed(table, home, len(heads), base)
+    tick, first_ns = int(rows.tick.min()), int(rows.first_ns.min())
+    found = _packed(table, home, len(heads), np.array([tick, first_ns], np.int64))
     octets, keys, peers = found.octets.tobytes(), rows.key[found.first_row], rows.peer[found.peers]
-    made, key_at, peer_at = [], 0, 0
-    pieces, key_ends, peer_ends = found.pieces.tolist(), found.key_ends.tolist(), found.peer_ends.tolist()
-    for head, mine, key_end, peer_end in zip(heads, pieces, key_ends, peer_ends, strict=True):
-        if key_end > key_at:
-            head.columns = {
-                name: (_DTYPES[size], octets[start:end])
-                for name, (start, end, size) in zip(_NAMES, mine, strict=True)
-                if size
-            }
-            head.columns["base"] = ("<i8", base.tobytes())
-            head.columns["keys"] = (keys.dtype.str, keys[key_at:key_end].tobytes())
-            if peer_end > peer_at:
-                head.columns["peer"] = (peers.dtype.str, peers[peer_at:peer_end].tobytes())
+    made, at, row_at, key_at, peer_at, bit_at = [], 0, 0, 0, 0, 0
+    ends = (found.ends, found.row_ends, found.key_ends, found.peer_ends, found.bit_ends)
+    for head, pieces, (end, row_end, key_end, peer_end, bit_end) in zip(
+        heads, found.pieces, np.stack(ends, axis=1).tolist(), strict=True
+    ):
+        if row_end > row_at:
+            head.rows = Laid(
+                rows=row_end - row_at,
+                bits=bit_end - bit_at,
+                tick=tick,
+                first_ns=first_ns,
+                pieces=pieces.tobytes(),
+                octets=octets[at:end],
+                keys=keys[key_at:key_end].tobytes(),
+                peers=peers[peer_at:peer_end].tobytes(),
+            )
         made.append(encode(head, None))
-        key_at, peer_at = key_end, peer_end
+        at, row_at, key_at, peer_at, bit_at = end, row_end, key_end, peer_end, bit_end
     return made
 
 
@@ -90,12 +90,12 @@ def _packed(table: Table, home: NDArray[np.int64], partitions: int, base: NDArra
     bits, bit_ends = _by_home(home[table.bit_row], partitions)
     key, first_row, key_ends = _keys(table.number, order, ends)
     place = _places(order, ends)
-    octets = np.empty(8 * (rows * _AFTER + 2 * len(peers) + 2 * len(bits)), np.uint8)
-    pieces = np.zeros((partitions, len(_NAMES), 3), np.int64)
+    octets = np.empty(8 * (rows * PEERS + 2 * len(peers) + 2 * len(bits)), np.uint8)
+    pieces, octet_ends = np.zeros((partitions, COLUMNS, 2), np.int64), np.zeros(partitions, np.int64)
     at, low, low_peer, low_bit = 0, 0, 0, 0
     for partition in range(partitions):
         mine, met = order[low : ends[partition]], peers[low_peer : peer_ends[partition]]
-        marked, into = bits[low_bit : bit_ends[partition]], pieces[partition]
+        marked, into, begin = bits[low_bit : bit_ends[partition]], pieces[partition], at
         low, low_peer, low_bit = ends[partition], peer_ends[partition], bit_ends[partition]
         at = _put(key, mine, 0, octets, at, into[0])
         at = _put(table.tick, mine, base[0], octets, at, into[1])
@@ -109,15 +109,17 @@ def _packed(table: Table, home: NDArray[np.int64], partitions: int, base: NDArra
         used = _used(counts, mine)
         for column in range(NCOL):
             if used[column]:
-                at = _write(counts[:, column], mine, 0, int(used[column]), octets, at, into[_COUNTS + column])
-        at = _put(place[table.peer_row], met, 0, octets, at, into[_AFTER])
-        at = _put(table.peer_bytes, met, 0, octets, at, into[_AFTER + 1])
-        at = _put(place[table.bit_row], marked, 0, octets, at, into[_AFTER + 2])
-        at = _put(table.bit, marked, 0, octets, at, into[_AFTER + 3])
-        for column in (_KEY, _BIT_ROW):  # they say how many there are, and stand where they are all zeros
-            if into[column, 2] == 0:
-                at = _zeros(len(mine) if column == _KEY else len(marked), octets, at, into[column])
-    return Packed(octets[:at], pieces, first_row, key_ends, peers, peer_ends)
+                at = _write(counts[:, column], mine, 0, int(used[column]), octets, at, into[COUNTS + column])
+        at = _put(place[table.peer_row], met, 0, octets, at, into[PEERS])
+        at = _put(table.peer_bytes, met, 0, octets, at, into[PEERS + 1])
+        at = _put(place[table.bit_row], marked, 0, octets, at, into[BITS])
+        at = _put(table.bit, marked, 0, octets, at, into[BITS + 1])
+        for column in (0, BITS):  # they say how many there are, and stand where they are all zeros
+            if into[column, 1] == 0:
+                at = _zeros(len(mine) if column == 0 else len(marked), octets, at, into[column])
+        into[:, 0] -= begin
+        octet_ends[partition] = at
+    return Packed(octets[:at], octet_ends, pieces, ends, bit_ends, first_row, key_ends, peers, peer_ends)
 
 
 @compiled
@@ -205,7 +207,7 @@ def _write(
 ) -> int:
     """Write values in as few octets as hold `highest`."""
     size = 1 if highest < 1 << 8 else 2 if highest < 1 << 16 else 4 if highest < 1 << 32 else 8
-    piece[0], piece[1], piece[2] = at, at + size * len(chosen), size
+    piece[0], piece[1] = at, size
     for one in chosen:
         value = np.int64(values[one]) - less
         octets[at] = value & 0xFF
@@ -222,5 +224,5 @@ def _write(
 @compiled
 def _zeros(count: int, octets: NDArray[np.uint8], at: int, piece: NDArray[np.int64]) -> int:
     octets[at : at + count] = 0
-    piece[0], piece[1], piece[2] = at, at + count, 1
+    piece[0], piece[1] = at, 1
     return at + count

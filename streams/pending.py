@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from controller.domain.errors import BadInput
-from streams.rows import Arrivals, Body, Claim, Flag, Sighting, Symptom, decode, encode, joined
+from streams.messages import Body, decode, encode
+from streams.rows import Arrivals, Claim, Flag, Sighting, Symptom, joined
 
 
 @dataclass(slots=True)

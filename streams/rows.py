@@ -1,4 +1,4 @@
-"""Rows of activity, and the bytes in which they travel from combining to scoring. Private to streams, and versioned.
+"""Rows of activity, and what else travels from combining to scoring.
 
 A row is what one exporter saw of one subject in one tick. Counts are whole numbers with sampling multiplied out, so
 that adding them up gives the same in any order.
@@ -13,18 +13,10 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.domain.errors import BadInput
 from streams.amounts import Counts
-from streams.keys import WIDTH
 from streams.lots import distinct
-from streams.squeezing import restored, squeezed
 
-VERSION = 3
-HEAD = bytes((ord("C"), VERSION))
 SKETCH_BITS = 256
-SQUEEZE_ABOVE = 900_000
-"""Octets above which a body is squeezed, so that it fits a message of Kafka. To squeeze all would take longer than to
-make them; where room counts, the broker's own compression does it."""
 
 
 class Col(IntEnum):
@@ -218,133 +210,3 @@ class Sighting(msgspec.Struct, frozen=True, array_like=True):
     records: int
     last_ns: int
     sampling: int = 0
-
-
-class Body(msgspec.Struct, array_like=True):
-    """One message of activity."""
-
-    topic: str
-    heard: list[tuple[int, int]]  # (tick, records): records that are counted here and in no other partition's body
-    names: list[str]  # exporters
-    columns: dict[str, tuple[str, bytes]] = {}
-    claims: list[Claim] = []
-    symptoms: list[Symptom] = []
-    sightings: list[Sighting] = []
-
-
-_ENCODER = msgspec.msgpack.Encoder()
-_DECODER = msgspec.msgpack.Decoder(Body)
-
-
-def encode(body: Body, rows: Rows | Arrivals | None) -> bytes:
-    """Body and rows as bytes. Columns shrink to the smallest integers that hold them; columns of zeros are left out."""
-    if rows is not None and len(rows):
-        body.columns = dict(_columns(rows))
-    return HEAD + squeezed(_ENCODER.encode(body), SQUEEZE_ABOVE)
-
-
-def decode(raw: bytes) -> tuple[Body, Arrivals | None]:
-    """Read `encode`. Raises BadInput."""
-    if raw[:2] != HEAD:
-        raise BadInput(f"not activity of version {VERSION}")
-    try:
-        body = _DECODER.decode(restored(raw[2:]))
-        return body, _arrivals(body.columns) if body.columns else None
-    except (msgspec.MsgspecError, ValueError, TypeError, KeyError, IndexError) as error:
-        raise BadInput(f"activity: {error}") from None
-
-
-def records(raw: bytes) -> int:
-    """How many source records a message of activity stands for; 0 when it cannot be read."""
-    try:
-        body = _DECODER.decode(restored(raw[2:]))
-    except (msgspec.MsgspecError, BadInput):
-        return 0
-    return sum(count for _, count in body.heard)
-
-
-def _columns(rows: Rows | Arrivals) -> list[tuple[str, tuple[str, bytes]]]:
-    if isinstance(rows, Arrivals):
-        keys, who, counts = rows.keys, rows.who, rows.columns
-    else:
-        keys, who = np.unique(rows.key, return_inverse=True)
-        counts = Counts.dense(rows.counts).columns()
-    base = int(rows.first_ns.min())
-    plain: list[tuple[str, NDArray[Any]]] = [
-        ("keys", keys),
-        ("key", who),
-        ("tick", rows.tick - int(rows.tick.min())),
-        ("first", rows.first_ns - base),
-        ("base", np.array([rows.tick.min(), base], np.int64)),
-        *((name, getattr(rows, name)) for name in ("exporter", "span", "vantage", "flags", "interface", "mac")),
-        *((f"c{column}", figures) for column, figures in sorted(counts.items())),
-        *((name, getattr(rows, name)) for name in ("peer_row", "peer", "peer_bytes", "bit_row", "bit")),
-    ]
-    return [(name, _packed(one)) for name, one in plain if name in _COUNTING or (one.size and _speaks(one))]
-
-
-_COUNTING = frozenset({"key", "bit_row"})
-"""Columns that say how many there are: they stand even where they are all zeros."""
-
-
-def _speaks(column: NDArray[Any]) -> bool:
-    return column.dtype.kind not in "iu" or bool(column.any())
-
-
-_KINDS = (("u1", 1 << 8), ("<u2", 1 << 16), ("<u4", 1 << 32))
-
-
-def _packed(column: NDArray[Any]) -> tuple[str, bytes]:
-    if column.dtype.kind in "iu" and column.size:
-        high = int(column.max()) if int(column.min()) >= 0 else 1 << 62
-        kind = next((kind for kind, below in _KINDS if high < below), "<i8")
-        column = column.astype(kind)
-    return column.dtype.str, column.tobytes()
-
-
-_TYPES = {
-    "exporter": np.int64, "span": np.int64, "vantage": np.int8, "flags": np.int8, "interface": np.int64,
-    "mac": np.int64, "peer_row": np.int64, "peer_bytes": np.int64, "bit_row": np.int64, "bit": np.int16,
-}  # fmt: skip
-
-
-_COUNTS = tuple((one.value, f"c{one.value}") for one in Col)
-
-
-def _arrivals(columns: dict[str, tuple[str, bytes]]) -> Arrivals:
-    """Columns of a message. What is compiled does not look where it reads: all that points somewhere is checked."""
-
-    def told(name: str, count: int) -> NDArray[Any]:
-        dtype, raw = columns[name]
-        if np.dtype(dtype).kind not in "iu":
-            raise ValueError(f"{name} holds no integers")
-        column = np.frombuffer(raw, dtype)
-        if len(column) != count:
-            raise ValueError(f"{name} has {len(column)} of {count}")
-        return column
-
-    def read(name: str, kind: Any, count: int) -> NDArray[Any]:
-        return told(name, count).astype(kind) if name in columns else np.zeros(count, kind)
-
-    size = np.dtype(columns["key"][0]).itemsize
-    count = len(columns["key"][1]) // size
-    keys = np.frombuffer(columns["keys"][1], f"S{WIDTH}")
-    base = read("base", np.int64, 2)
-    peers = len(columns["peer"][1]) // 16 if "peer" in columns else 0
-    bits = len(columns["bit_row"][1]) // np.dtype(columns["bit_row"][0]).itemsize
-    lengths = {"peer_row": peers, "peer_bytes": peers, "bit_row": bits, "bit": bits}
-    plain = {name: read(name, kind, lengths.get(name, count)) for name, kind in _TYPES.items()}
-    who = read("key", np.int64, count)
-    pointing = (("peer_row", count), ("bit_row", count), ("bit", 2 * SKETCH_BITS), ("exporter", 1 << 31))
-    for name, values, below in (*((name, plain[name], below) for name, below in pointing), ("key", who, len(keys))):
-        if len(values) and not 0 <= int(values.min()) <= int(values.max()) < below:
-            raise ValueError(f"{name} points nowhere")
-    return Arrivals(
-        keys=keys,
-        who=who,
-        tick=read("tick", np.int64, count) + base[0],
-        first_ns=read("first", np.int64, count) + base[1],
-        columns={number: told(name, count) for number, name in _COUNTS if name in columns},
-        peer=np.frombuffer(columns["peer"][1], "S16") if peers else np.zeros(0, "S16"),
-        **plain,
-    )

@@ -31,7 +31,7 @@ from streams.standing import Standing
 from streams.subjects import Subjects
 from streams.windows import LEARNED, Ints, Views
 
-VERSION = 5
+VERSION = 6
 SQUEEZE_ABOVE = 4_096
 """Octets of what belongs to no bucket."""
 

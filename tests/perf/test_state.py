@@ -28,7 +28,8 @@ from controller.domain.address import HostKey
 from controller.domain.estate import Estate
 from controller.domain.rulebook import Rulebook, Scoring
 from streams import keys
-from streams.rows import NCOL, Body, Col, Rows, encode
+from streams.messages import Body, encode
+from streams.rows import NCOL, Col, Rows
 from streams.score import Scorer
 from tests.streams.world import EDGE, START, TICK, site
 

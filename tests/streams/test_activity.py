@@ -15,10 +15,11 @@ from controller.domain.address import address_of, packed, subject_text
 from controller.domain.errors import BadInput
 from controller.domain.estate import Estate
 from controller.domain.rulebook import Rulebook
-from streams import keys, packing, rows
+from streams import keys, messages, packing, rows
 from streams.activity import Combined, Combiner
+from streams.messages import Body
 from streams.places import Charged, Places
-from streams.rows import Arrivals, Body, Col, Flag, Rows, Vantage
+from streams.rows import Arrivals, Col, Flag, Rows, Vantage
 from tests.streams.world import (
     CORE,
     EDGE,
@@ -49,7 +50,7 @@ def subjects(combined: Combined) -> dict[str, Arrivals]:
     found: dict[str, list[int]] = {}
     parts: dict[str, Arrivals] = {}
     for body in combined.bodies:
-        _, some = rows.decode(body) if body else (None, None)
+        _, some = messages.decode(body) if body else (None, None)
         if some is None:
             continue
         for at, key in enumerate(some.key.tolist()):
@@ -68,7 +69,7 @@ def test_each_record_is_counted_in_one_partition_and_no_other() -> None:
     records = [record(START + n, f"198.18.0.{n % 20 + 1}", dst=f"198.18.1.{n % 5 + 1}") for n in range(200)]
     records += [record(START, "192.0.2.1", in_if=UPLINK_IF, src_mac=GATEWAY_MAC) for _ in range(7)]
     result = combined(records)
-    heard = [sum(n for _, n in rows.decode(body)[0].heard) for body in result.bodies if body]
+    heard = [sum(n for _, n in messages.decode(body)[0].heard) for body in result.bodies if body]
     assert (result.received, sum(heard), result.dead, result.skipped) == (207, 207, 0, 0)
 
 
@@ -236,7 +237,7 @@ def some_rows(draw: st.DrawFn) -> Rows:
 @given(some_rows())
 @settings(deadline=None, derandomize=True)
 def test_rows_come_back_as_they_were(one: Rows) -> None:
-    body, read = rows.decode(rows.encode(Body("t", [(1, 2)], ["a", "b", "c"]), one))
+    body, read = messages.decode(messages.encode(Body("t", [(1, 2)], ["a", "b", "c"]), one))
     assert (body.topic, body.heard, body.names) == ("t", [(1, 2)], ["a", "b", "c"])
     assert read is not None
     assert_alike(read, one, np.arange(len(one)))
@@ -257,13 +258,13 @@ def assert_alike(read: Arrivals, told: Rows, chosen: NDArray[np.int64]) -> None:
 @given(some_rows(), st.lists(st.integers(0, 11), unique=True), st.integers(0, 12))
 @settings(deadline=None, derandomize=True)
 def test_rows_that_are_taken_apart_and_put_together_again_are_the_same(one: Rows, wanted: list[int], cut: int) -> None:
-    read = rows.decode(rows.encode(Body("t", [], ["a", "b", "c"]), one))[1]
+    read = messages.decode(messages.encode(Body("t", [], ["a", "b", "c"]), one))[1]
     assert read is not None
     every = np.arange(len(one))
     assert_alike(rows.joined([read.pick(every[:cut]), read.pick(every[cut:])]), one, every)
     chosen = np.array(sorted(place for place in wanted if place < len(one)), np.int64)
     assert_alike(read.pick(chosen), one, chosen)
-    again = rows.decode(rows.encode(Body("t", [], ["a", "b", "c"]), read))[1]
+    again = messages.decode(messages.encode(Body("t", [], ["a", "b", "c"]), read))[1]
     assert again is not None
     assert_alike(again, one, every)
 
@@ -275,7 +276,7 @@ def test_each_partition_reads_its_own_rows_of_a_frame(one: Rows, partitions: int
     home = np.array([of.randrange(partitions) for _ in range(int(number.max()) + 1)])[number]
     heads = [Body("t", [(partition, 2)], ["a", "b", "c"]) for partition in range(partitions)]
     for partition, raw in enumerate(packing.bodies(heads, one, number, home)):
-        body, read = rows.decode(raw)
+        body, read = messages.decode(raw)
         mine = np.flatnonzero(home == partition)
         assert body.heard == [(partition, 2)]
         assert (read is None) == (len(mine) == 0)
@@ -291,7 +292,7 @@ def test_body_that_would_not_fit_a_message_is_squeezed() -> None:
         counts=np.full((count, rows.NCOL), 1 << 40),
     )
     (raw,) = packing.bodies([Body("t", [], ["a"])], one, np.zeros(count, np.int64), np.zeros(count, np.int64))
-    read = rows.decode(raw)[1]
+    read = messages.decode(raw)[1]
     assert len(raw) < 900_000
     assert read is not None
     np.testing.assert_array_equal(read.counts.table(rows.NCOL), one.counts)
@@ -306,10 +307,10 @@ _KINDS: dict[str, Any] = {
 @given(some_rows(), st.binary(max_size=40), st.integers(0, 200))
 @settings(deadline=None, derandomize=True)
 def test_damaged_body_is_refused_or_read_and_nothing_else_happens(one: Rows, noise: bytes, at: int) -> None:
-    raw = bytearray(rows.encode(Body("t", [], ["a", "b", "c"]), one))
+    raw = bytearray(messages.encode(Body("t", [], ["a", "b", "c"]), one))
     raw[at : at + len(noise)] = noise
     try:
-        rows.decode(bytes(raw))
+        messages.decode(bytes(raw))
     except BadInput:
         return
 

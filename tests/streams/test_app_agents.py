@@ -13,7 +13,7 @@ from controller.domain.verdict import Verdict
 from streams.agents import LETTERS_A_MESSAGE, Combine, Lane, Message
 from streams.checkpoint import Checkpoint
 from streams.envelope import Kind, Part, pack
-from streams.rows import Body, encode
+from streams.messages import Body, encode
 from streams.shift import inputs_of, scored
 from streams.tally import Counts, Tally
 from tests.streams.fakes import SECOND, CountingCombiner, CountingScorer

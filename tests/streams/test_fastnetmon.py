@@ -17,7 +17,8 @@ from streams.decode import fastnetmon
 from streams.decode.columns import Columns, Flows, packed_address
 from streams.decode.flows import Trust
 from streams.keys import subject_of_key
-from streams.rows import Col, decode
+from streams.messages import decode
+from streams.rows import Col
 from tests.streams.world import EDGE, SECOND, START, TICK, frame, site
 
 TRUST = Trust(frozenset({EDGE, "2001:db8::1"}), "topic", START, 2 * 86_400 * SECOND)
