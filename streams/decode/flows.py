@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode import Reject
-from streams.decode.columns import UNKNOWN_INTERFACE, Columns, Flows, canonical_address, mac_number
+from streams.decode.columns import UNKNOWN_INTERFACE, Columns, Flows, canonical_address, looked_up, mac_number
 from streams.decode.columns import packed_address as read_address
 from streams.decode.interning import interned
 from streams.decode.lines import Decoded, gathered
@@ -71,8 +71,11 @@ def finished(decoded: Decoded[Any], draft: Draft, trust: Trust, *, skipped: int 
     reason[(octets < 0) | (packets < 0)] = 3
     times = believed(draft.receipt, draft.start, draft.end, kafka_ns=trust.kafka_ns, oldest_ns=trust.oldest_ns)
     reason[(reason == 0) & (times.receipt_ns == 0)] = 4
+    # One address has many spellings.
+    spoken = {name: place for place, name in enumerate(dict.fromkeys(name or "" for name in names))}
+    exporter = looked_up([spoken[name or ""] for name in names], exporter, np.int32)
     columns = Columns(
-        exporters=tuple(name or "" for name in names),
+        exporters=tuple(spoken),
         words=draft.addresses.words,
         macs=macs,
         exporter=exporter,

@@ -346,6 +346,12 @@ def test_frame_of_the_brokers_largest_size_makes_no_body_beyond_it() -> None:
     assert max(map(len, result.bodies)) < 900_000
 
 
+def test_an_exporter_is_one_however_it_is_spelled() -> None:
+    spellings = (EDGE, f"::ffff:{EDGE}", EDGE)
+    result = combined([record(START + at, "198.18.0.7", sampler_address=one) for at, one in enumerate(spellings)])
+    assert {name: seen.records for name, seen in result.exporters.items()} == {EDGE: 3}
+
+
 def test_what_came_in_is_told_of_the_exporters() -> None:
     result = combined([record(START, "198.18.0.7"), inbound(START + 5, "198.18.0.7", time_flow_end_ns=START - 10**12)])
     seen = result.exporters[EDGE]
