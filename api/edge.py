@@ -65,7 +65,7 @@ class Edge:
 
     def _refuse_large(self, headers: Headers) -> None:
         declared = headers.get("content-length", "0")
-        if not declared.isdigit():
+        if not declared.isdecimal():
             raise Refusal(400, "bad-request", "Bad Request", "Content-Length is not a number")
         if int(declared[:20]) > self.body_limit:
             raise Refusal(413, "content-too-large", "Content Too Large", self._too_large())

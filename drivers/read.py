@@ -274,13 +274,13 @@ def _rate(text: str) -> int:
     """Bits per second, as a number or in k, m and g of thousands."""
     factor = {"k": 10**3, "m": 10**6, "g": 10**9}.get(text[-1:].lower(), 1)
     digits = text if factor == 1 else text[:-1]
-    if not digits.isdigit():
+    if not digits.isdecimal():
         raise BadInput(f"not a rate: {text!r}")
     return int(digits) * factor
 
 
 def _vlan_number(name: str, place: Place) -> int:
-    if name.isdigit():
+    if name.isdecimal():
         return int(name)
     for number, known in place.vlan_names.items():
         if known == name:

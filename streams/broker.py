@@ -64,7 +64,7 @@ class BrokerSettings:
     tempo: Tempo = CLUSTER
 
     def __post_init__(self) -> None:
-        if not all(one.rpartition(":")[2].isdigit() and one.rpartition(":")[0] for one in self.servers):
+        if not all(one.rpartition(":")[2].isdecimal() and one.rpartition(":")[0] for one in self.servers):
             raise ValueError("bootstrap as host:port, several with commas")
 
     @property

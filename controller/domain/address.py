@@ -131,7 +131,7 @@ def subject_of(text: str) -> SubjectKey:
     if colon and kind == "attachment":
         exporter, mark, tail = rest.partition("#")
         number, _, mac = tail.partition("/")
-        if not mark or not number.isdigit():
+        if not mark or not number.isdecimal():
             raise BadInput(f"not a subject: {text[:80]!r}")
         return AttachmentKey(address_of(exporter), int(number), mac_of(mac) if mac else "")
     body = rest if colon and kind == "host" else text

@@ -126,4 +126,4 @@ def _address(value: object) -> Address | None:
 def _number(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
-    return int(value) if isinstance(value, str) and value.strip().isdigit() and len(value) < 12 else 0
+    return int(value) if isinstance(value, str) and value.strip().isdecimal() and len(value) < 12 else 0

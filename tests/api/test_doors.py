@@ -184,6 +184,13 @@ def test_a_body_over_the_limit_is_not_read(house: House) -> None:
         assert is_problem(answer)
 
 
+@pytest.mark.parametrize("length", ["-1", "ten", "²"])
+def test_a_length_that_is_no_number_is_a_bad_request(house: House, length: str) -> None:
+    answer = house.ask("POST", "/decisions", Role.APPROVER, headers={"Content-Length": length.encode("latin-1")})
+    assert answer.status_code == 400
+    assert is_problem(answer)
+
+
 def test_answers_carry_security_headers_and_no_leave_for_other_sites(house: House) -> None:
     for answer in (house.ask("GET", "/decisions"), house.ask("GET", "/nothing"), house.ask("GET", "/me", None)):
         assert answer.headers["x-content-type-options"] == "nosniff"

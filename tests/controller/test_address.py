@@ -46,6 +46,12 @@ def test_an_attachment_subject_comes_back_from_its_text(
     assert subject_of(subject_text(key)) == key
 
 
+@pytest.mark.parametrize("text", ["attachment:10.0.0.1", "attachment:10.0.0.1#", "attachment:10.0.0.1#²", "host:"])
+def test_what_is_no_subject_is_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        subject_of(text)
+
+
 def test_a_mapped_address_is_its_ipv4_address() -> None:
     assert address_of("::ffff:198.18.0.7") == IPv4Address("198.18.0.7")
     assert packed(IPv4Address("198.18.0.7")) == IPv6Address("::ffff:198.18.0.7").packed

@@ -159,18 +159,25 @@ def test_vlan_by_a_name_that_has_no_number_is_unreadable() -> None:
         junos(CONFIG.replace("{member}", "lost"))
 
 
-def test_rate_is_read_as_junos_shortens_it() -> None:
-    limit = """set interfaces ge-0/0/7 unit 0 family ethernet-switching filter input CORDON-ge-0-0-7
+LIMIT = """set interfaces ge-0/0/7 unit 0 family ethernet-switching filter input CORDON-ge-0-0-7
 set firewall family ethernet-switching filter CORDON-ge-0-0-7 term rest then accept
 set firewall family ethernet-switching filter CORDON-ge-0-0-7 term rest then policer CORDON-ge-0-0-7
 set firewall policer CORDON-ge-0-0-7 if-exceeding bandwidth-limit 10m
 set firewall policer CORDON-ge-0-0-7 if-exceeding burst-size-limit 125k
 set firewall policer CORDON-ge-0-0-7 then discard
 """
-    reading = junos(CONFIG.replace("{member}", "prod") + limit)
+
+
+def test_rate_is_read_as_junos_shortens_it() -> None:
+    reading = junos(CONFIG.replace("{member}", "prod") + LIMIT)
     assert state_of(JUNOS, SlotKind.PORT, reading.items).rate_bps == 10_000_000
-    unbound = junos(CONFIG.replace("{member}", "prod") + limit.partition("\n")[2])
+    unbound = junos(CONFIG.replace("{member}", "prod") + LIMIT.partition("\n")[2])
     assert state_of(JUNOS, SlotKind.PORT, unbound.items).rate_bps is None
+
+
+def test_rate_that_is_no_number_is_unreadable() -> None:
+    with pytest.raises(BadInput, match="not a rate"):
+        junos(CONFIG.replace("{member}", "prod") + LIMIT.replace("10m", "²m"))
 
 
 def test_routed_or_grouped_port_is_foreign() -> None:

@@ -130,6 +130,13 @@ def alert(**more: object) -> dict[str, object]:
     }
 
 
+@pytest.mark.parametrize("number", ["²", "١٢", "9" * 40, -1, None])
+def test_an_alert_whose_numbers_are_none_is_read_all_the_same(number: object) -> None:
+    rule = {"signature_id": number, "signature": "FRAG overlap", "severity": number, "action": "allowed"}
+    claim = only(json.dumps(alert(src_ip="198.18.4.7", dest_ip="203.0.113.9", alert=rule)))
+    assert str(claim.accused) == "198.18.4.7"
+
+
 def test_an_alert_on_a_reply_accuses_the_flow_s_initiator() -> None:
     claim = only(json.dumps(alert(flow={"src_ip": "198.18.4.7", "dest_ip": "203.0.113.9"})))
     assert (str(claim.accused), str(claim.peer)) == ("198.18.4.7", "203.0.113.9")

@@ -256,7 +256,7 @@ class Bench:
                 at = until_ns - minute * MINUTE + MINUTE // 2
                 octets = int(bits_per_s * 60 / 8)
                 for address in addresses:
-                    plain = {"time_flow_start_ns": at - MINUTE, "time_flow_end_ns": at, "bytes": octets}
+                    plain: dict[str, Any] = {"time_flow_start_ns": at - MINUTE, "time_flow_end_ns": at, "bytes": octets}
                     plain |= {"packets": octets // 700, "proto": "TCP", "tcp_flags": 24, "src_port": 443}
                     records.append(record(at, address, **plain, **_port_of(address)))
             self.feed(frame(records), kafka_ns=until_ns)
