@@ -153,6 +153,12 @@ class Attribution:
     link_discards_per_s: float = 100.0
     link_errors_per_s: float = 10.0
 
+    def __post_init__(self) -> None:
+        if not 0 < self.link_use <= 1:
+            raise ValueError("link_use above 0 and at most 1")
+        if not (self.link_discards_per_s > 0 and self.link_errors_per_s > 0):
+            raise ValueError("link_discards_per_s and link_errors_per_s above 0")
+
 
 @dataclass(frozen=True, slots=True)
 class Spoofed:

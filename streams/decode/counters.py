@@ -6,6 +6,7 @@ them, and how much of what it should have carried it lost: what no flow record t
 
 from dataclasses import dataclass
 from enum import IntEnum
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +19,14 @@ SHORTEST_MS, LONGEST_MS = 1_000, 600_000
 """Readings closer together say little, for agents keep them for a while; such far apart, nothing of now."""
 
 REMEMBERED = 65_536
-"""Links of one partition's exporters; of more, those are forgotten that were not heard for longest."""
+"""Links of one partition's exporters. Of more, the exporter that has most of them loses those silent for longest."""
 
-_MASK = 0xFFFF_FFFF
-_SAMPLE, _RECORD = 16, 96  # octets of the smallest sample, and of a record with its head
+POSSIBLE = 2.0
+"""Times its speed that a link may seem to carry, as agents take their readings a little before or after they say so."""
+
+_NARROW, _WIDE = (1 << 32) - 1, (1 << 64) - 1
+_HALF = 1 << 31
+_RECORD = 96  # octets of a record with its head
 
 
 class Told(IntEnum):
@@ -30,7 +35,7 @@ class Told(IntEnum):
     DATAGRAM = 0  # index in the frame
     UPTIME_MS = 1  # of the agent, 32 bits
     INTERFACE = 2
-    SPEED = 3  # bit/s; 0 where the agent does not know it
+    SPEED = 3  # bit/s, 64 bits, as the octets are
     IN_OCTETS = 4
     OUT_OCTETS = 5
     IN_DISCARDS = 6  # 32 bits, as those that follow
@@ -41,6 +46,7 @@ class Told(IntEnum):
 
 _TOLD = len(Told)
 _DATAGRAM, _UPTIME, _INTERFACE, _SPEED, _IN, _OUT, _IN_DISCARDS, _OUT_DISCARDS, _IN_ERRORS, _OUT_ERRORS = range(_TOLD)
+_UNTOLD_SPEEDS = (_NARROW, _WIDE)  # RFC 2863's ifSpeed says the first of all that is faster
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,27 +65,23 @@ class Link:
 
     @property
     def use(self) -> float:
-        """Share of its speed, of the fuller direction; 0 where the speed is not told."""
-        return max(self.in_bits_per_s, self.out_bits_per_s) / self.speed if self.speed else 0.0
+        """Share of its speed, of the fuller direction; 0 where the speed is not told, or cannot be the link's.
 
-
-@dataclass(frozen=True, slots=True)
-class _Reading:
-    uptime_ms: int
-    octets: tuple[int, int]
-    discards: tuple[int, int]
-    errors: tuple[int, int]
+        Bundles that tell the speed of one member, and ports of virtual switches, carry many times what they say.
+        """
+        share = max(self.in_bits_per_s, self.out_bits_per_s) / self.speed if self.speed else 0.0
+        return share if share <= POSSIBLE else 0.0
 
 
 class Links:
     """The last reading of each interface."""
 
     def __init__(self, remembered: int = REMEMBERED) -> None:
-        self._remembered = remembered
-        self._last: dict[tuple[bytes, int], _Reading] = {}
+        self._remembered, self._count = remembered, 0
+        self._last: dict[bytes, dict[int, list[int]]] = {}  # exporter → interface → reading, longest silent first
 
     def __len__(self) -> int:
-        return len(self._last)
+        return self._count
 
     def heard(self, frame: Datagrams, chosen: NDArray[np.int64]) -> list[Link]:
         """What the chosen datagrams, each of which begins with sFlow's version 5, tell of links heard before.
@@ -87,61 +89,110 @@ class Links:
         An agent that was restarted and counters that were set back begin anew; so does everything after a restart of
         ours, for nothing of this is kept.
         """
+        told = readings(frame, chosen)
+        exporters, receipts = frame.exporter[told[_DATAGRAM]].tolist(), frame.receipt_ns[told[_DATAGRAM]].tolist()
         found = []
-        for row in readings(frame, chosen).T.tolist():
-            told = dict(zip(Told, row, strict=True))
-            link = self._heard(frame, told)
+        for now, exporter, receipt_ns in zip(told.view(np.uint64).T.tolist(), exporters, receipts, strict=True):
+            before = self._before(frame.exporters[exporter], now)
+            link = None if before is None else _between(before, now, exporter, receipt_ns)
             if link is not None:
                 found.append(link)
         return found
 
-    def _heard(self, frame: Datagrams, told: dict[Told, int]) -> Link | None:
-        exporter = int(frame.exporter[told[Told.DATAGRAM]])
-        key = (frame.exporters[exporter], told[Told.INTERFACE])
-        now = _Reading(
-            told[Told.UPTIME_MS],
-            (told[Told.IN_OCTETS] % (1 << 64), told[Told.OUT_OCTETS] % (1 << 64)),
-            (told[Told.IN_DISCARDS], told[Told.OUT_DISCARDS]),
-            (told[Told.IN_ERRORS], told[Told.OUT_ERRORS]),
-        )
-        before = self._last.get(key)
-        lapsed_ms = (now.uptime_ms - before.uptime_ms) & _MASK if before is not None else 0
-        if before is not None and lapsed_ms < SHORTEST_MS:
+    def _before(self, exporter: bytes, now: list[int]) -> list[int] | None:
+        """Put a reading in the place of the one before it, unless it comes too soon to be compared with that."""
+        mine = self._last.get(exporter)
+        if mine is None:
+            mine = self._last[exporter] = {}
+        interface = now[_INTERFACE]
+        before = mine.get(interface)
+        if before is None:
+            mine[interface] = now
+            self._count += 1
+            if self._count > self._remembered:
+                self._forget()
             return None
-        self._last.pop(key, None)
-        self._last[key] = now
-        if len(self._last) > self._remembered:
-            del self._last[next(iter(self._last))]
-        if before is None or lapsed_ms > LONGEST_MS:
+        if _lapsed_ms(before, now) < SHORTEST_MS:
             return None
-        more = [late - early for late, early in zip(now.octets, before.octets, strict=True)]
-        if min(more) < 0:
-            return None
-        seconds = lapsed_ms / 1000
-        return Link(
-            exporter=exporter,
-            interface=told[Told.INTERFACE],
-            receipt_ns=int(frame.receipt_ns[told[Told.DATAGRAM]]),
-            seconds=seconds,
-            speed=told[Told.SPEED] % (1 << 64),
-            in_bits_per_s=8 * more[0] / seconds,
-            out_bits_per_s=8 * more[1] / seconds,
-            discards_per_s=_wrapped(before.discards, now.discards) / seconds,
-            errors_per_s=_wrapped(before.errors, now.errors) / seconds,
-        )
+        del mine[interface]
+        mine[interface] = now
+        return before
+
+    def _forget(self) -> None:
+        """Make room: some at a time, for who has most is looked for among all exporters."""
+        exporter, most = max(self._last.items(), key=lambda one: len(one[1]))
+        silent = list(islice(most, max(1, len(most) // 16)))
+        for interface in silent:
+            del most[interface]
+        self._count -= len(silent)
+        if not most:
+            del self._last[exporter]
 
 
-def _wrapped(before: tuple[int, int], now: tuple[int, int]) -> int:
-    """How far counters of 32 bits, which begin anew when they are full, have moved."""
-    return sum((late - early) & _MASK for early, late in zip(before, now, strict=True))
+def _between(before: list[int], now: list[int], exporter: int, receipt_ns: int) -> Link | None:
+    """What happened between two readings; None where one of the counters, or the agent, began anew."""
+    lapsed_ms = _lapsed_ms(before, now)
+    octets = _wide(before[_IN], now[_IN]), _wide(before[_OUT], now[_OUT])
+    discards = _narrow(before[_IN_DISCARDS], now[_IN_DISCARDS]), _narrow(before[_OUT_DISCARDS], now[_OUT_DISCARDS])
+    errors = _narrow(before[_IN_ERRORS], now[_IN_ERRORS]), _narrow(before[_OUT_ERRORS], now[_OUT_ERRORS])
+    if lapsed_ms > LONGEST_MS or min(*octets, *discards, *errors) < 0:
+        return None
+    seconds = lapsed_ms / 1000
+    return Link(
+        exporter=exporter,
+        interface=now[_INTERFACE],
+        receipt_ns=receipt_ns,
+        seconds=seconds,
+        speed=0 if now[_SPEED] in _UNTOLD_SPEEDS else now[_SPEED],
+        in_bits_per_s=8 * octets[0] / seconds,
+        out_bits_per_s=8 * octets[1] / seconds,
+        discards_per_s=sum(discards) / seconds,
+        errors_per_s=sum(errors) / seconds,
+    )
+
+
+def _lapsed_ms(before: list[int], now: list[int]) -> int:
+    return (now[_UPTIME] - before[_UPTIME]) & _NARROW
+
+
+def _wide(before: int, now: int) -> int:
+    """How far a counter of 64 bits has moved; all ones say that the agent does not know, and tell nothing."""
+    return 0 if _WIDE in (before, now) else now - before
+
+
+def _narrow(before: int, now: int) -> int:
+    """The same for 32 bits, which begin anew when they are full; a step over half of them is one back."""
+    return 0 if _NARROW in (before, now) else ((now - before + _HALF) & _NARROW) - _HALF
 
 
 def readings(frame: Datagrams, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The readings in these datagrams (Told × n), in order; what is cut short or of another kind is left out."""
+    """The readings in these datagrams (Told × n), in order; samples cut short and other records are left out.
+
+    What has 64 bits is to be looked at as unsigned.
+    """
     data = np.frombuffer(frame.payload, np.uint8)
     room = int((frame.offset[chosen + 1] - frame.offset[chosen]).sum()) // _RECORD + 1
     told = np.empty((_TOLD, room), np.int64)
     return told[:, : _walk(data, frame.offset, chosen, told)]
+
+
+@borrowing
+def whole(data: NDArray[np.uint8], at: int, end: int, expanded: bool) -> bool:
+    """Whether a counters sample in data[at:end] holds all the records that it says it holds."""
+    at += 16 if expanded else 12
+    if at > end:
+        return False
+    records = number(data, at - 4, 4)
+    while records > 0:
+        records -= 1
+        if end - at < 8:
+            return False
+        length = number(data, at + 4, 4)
+        at += 8
+        if length > end - at:
+            return False
+        at += length
+    return True
 
 
 @borrowing
@@ -166,31 +217,18 @@ def _walk(
             at += 8
             if length > end - at:
                 break
-            head = 12 if kind == 2 else 16
-            if kind in (2, 4) and length >= head:
-                count = _sample(data, at + head, at + length, number(data, at + head - 4, 4), gram, uptime, told, count)
+            if kind in (2, 4) and whole(data, at, at + length, kind == 4):
+                count = _sample(data, at + (16 if kind == 4 else 12), gram, uptime, told, count)
             at += length
     return count
 
 
 @borrowing
-def _sample(
-    data: NDArray[np.uint8],
-    at: int,
-    end: int,
-    records: int,
-    gram: int,
-    uptime: int,
-    told: NDArray[np.int64],
-    count: int,
-) -> int:
-    """Read the records of one counters sample; how many readings there are then."""
-    while records > 0 and end - at >= 8:
-        records -= 1
+def _sample(data: NDArray[np.uint8], at: int, gram: int, uptime: int, told: NDArray[np.int64], count: int) -> int:
+    """Read the records of a whole sample, of which the first is at `at`; how many readings there are then."""
+    for _ in range(number(data, at - 4, 4)):
         kind, length = number(data, at, 4), number(data, at + 4, 4)
         at += 8
-        if length > end - at:
-            break
         if kind == 1 and length >= 88:
             told[_DATAGRAM, count], told[_UPTIME, count] = gram, uptime
             told[_INTERFACE, count], told[_SPEED, count] = number(data, at, 4), number(data, at + 8, 8)

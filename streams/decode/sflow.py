@@ -1,7 +1,7 @@
 """sFlow version 5 ("sFlow Version 5", sflow.org, July 2004): datagrams to sampled packets, compiled.
 
 Flow samples and expanded flow samples with raw headers, sampled IPv4 and sampled IPv6. Counter samples are passed over
-here; `counters` reads them.
+here, if they are whole; `counters` reads them.
 """
 
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from streams.decode.columns import TCP
 from streams.decode.compiled import borrowing, inlined
+from streams.decode.counters import whole
 from streams.decode.datagrams import Datagrams
 from streams.decode.packets import FIELDS, WORDS, Field, Word, number, parse
 from streams.decode.records import Records
@@ -232,6 +233,8 @@ def _walk(
                     skipped[place] += 1
                 else:
                     broken[place] = True
+            elif kind in (2, 4) and not whole(data, at, at + length, kind == 4):
+                broken[place] = True
             else:
                 skipped[place] += 1
             at += length

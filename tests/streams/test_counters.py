@@ -14,6 +14,9 @@ from controller.domain.estate import Estate, Source, SourceFormat
 from controller.domain.rulebook import Attribution
 from streams.decode.counters import REMEMBERED, Link, Links, Told, readings
 from streams.decode.datagrams import Datagrams, frame, unframed
+from streams.decode.flows import Trust
+from streams.decode.received import decode
+from streams.decode.templates import Templates
 from streams.lessons import Memory
 from streams.links import suffering
 from tests.streams.sflow_cases import counters, cut, datagram, ethernet, flipped, interface, ipv4, raw, sample, udp
@@ -85,6 +88,62 @@ def test_what_begins_anew_is_told_only_from_there_on(later: bytes) -> None:
     assert heard(links, later) == []
 
 
+@pytest.mark.parametrize("counter", ["octets", "discards", "errors"])
+@pytest.mark.parametrize("way", [0, 1])
+def test_a_counter_that_goes_back_by_one_is_no_wrap(counter: str, way: int) -> None:
+    before = {"octets": (5_000, 5_000), "discards": (500, 500), "errors": (50, 50)}
+    back = tuple(value - (place == way) for place, value in enumerate(before[counter]))
+    links = Links()
+    heard(links, at(10, **before))
+    assert heard(links, at(30, **(before | {counter: back}))) == []
+    (link,) = heard(links, at(50, **before))
+    assert link.seconds == 20.0
+
+
+UNKNOWN = {"octets": (2**64 - 1,) * 2, "discards": (2**32 - 1,) * 2, "errors": (2**32 - 1,) * 2}
+KNOWN = {"octets": (10**9, 10**9), "discards": (500, 500), "errors": (50, 50)}
+
+
+@pytest.mark.parametrize(("before", "now"), [(KNOWN, UNKNOWN), (UNKNOWN, KNOWN), (UNKNOWN, UNKNOWN)])
+def test_what_the_agent_does_not_know_tells_nothing(before: dict[str, Any], now: dict[str, Any]) -> None:
+    links = Links()
+    heard(links, at(10, **before))
+    (link,) = heard(links, at(30, **now))
+    assert (link.use, link.in_bits_per_s, link.discards_per_s, link.errors_per_s) == (0.0, 0.0, 0.0, 0.0)
+
+
+def test_one_counter_that_the_agent_does_not_have_hides_no_other() -> None:
+    links = Links()
+    heard(links, at(10, discards=(2**32 - 1, 0)))
+    (link,) = heard(links, at(20, octets=(10**7, 0), discards=(2**32 - 1, 50), errors=(20, 0)))
+    assert (link.in_bits_per_s, link.discards_per_s, link.errors_per_s) == (8e6, 5.0, 2.0)
+
+
+@pytest.mark.parametrize("speed", [0, 2**32 - 1, 2**64 - 1, 10**7], ids=["none", "ifSpeed", "ones", "one member's"])
+def test_a_speed_that_is_not_that_of_the_link_makes_no_use(speed: int) -> None:
+    links = Links()
+    heard(links, at(0))
+    (link,) = heard(links, at(20, octets=(20 * 4_200_000_000 // 8, 0), speed=speed))
+    assert (link.in_bits_per_s, link.use) == (4.2e9, 0.0)
+
+
+MOVES = st.tuples(st.integers(0, 2**32 - 2), st.integers(0, 2**31 - 1))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1_000, 600_000), st.integers(0, 2**62), st.integers(0, 2**40), MOVES)
+def test_rates_are_what_was_counted_whatever_wraps(
+    uptime_ms: int, lapsed_ms: int, octets: int, more: int, errors: tuple[int, int]
+) -> None:
+    links, (early, moved) = Links(), errors
+    late = (early + moved) % 2**32
+    first = counters(interface(1, octets=(octets, 0), errors=(early, 0)))
+    second = counters(interface(1, octets=(octets + more, 0), errors=(late, 0)))
+    heard(links, datagram(first, uptime_ms=uptime_ms))
+    (link,) = heard(links, datagram(second, uptime_ms=(uptime_ms + lapsed_ms) % 2**32))
+    assert link.in_bits_per_s == 8 * more / (lapsed_ms / 1_000)
+    assert link.errors_per_s == (0 if late == 2**32 - 1 else moved / (lapsed_ms / 1_000))
+
+
 def test_readings_that_stand_close_together_are_one() -> None:
     links = Links()
     heard(links, at(10))
@@ -105,6 +164,56 @@ def test_what_is_remembered_is_bounded_and_the_longest_silent_goes_first() -> No
     assert REMEMBERED > 1_000
 
 
+def test_an_exporter_that_tells_of_ever_more_links_pushes_out_none_of_anothers() -> None:
+    links = Links(remembered=100)
+    names = [packed(ip_address(name)) for name in (EDGE, "192.0.2.99")]
+
+    def tell(sender: int, numbers: range, seconds: int) -> list[Link]:
+        made = [datagram(counters(interface(number)), uptime_ms=1_000 * seconds) for number in numbers]
+        grams = unframed(frame(names, [sender] * len(made), [START] * len(made), made))
+        return links.heard(grams, np.arange(len(made)))
+
+    tell(0, range(1, 21), 10)
+    for start in range(1, 1_000, 50):
+        tell(1, range(start, start + 50), 10)
+        assert len(links) <= 100
+    assert [one.interface for one in tell(0, range(1, 21), 30)] == list(range(1, 21))
+    assert [one.interface for one in tell(1, range(996, 1_001), 30)] == list(range(996, 1_001))
+
+
+def test_more_exporters_than_there_is_room_for_are_forgotten_too() -> None:
+    links = Links(remembered=3)
+    names = [packed(ip_address("192.0.2.1") + number) for number in range(9)]
+    made = [datagram(counters(interface(1)))] * 9
+    links.heard(unframed(frame(names, range(9), [START] * 9, made)), np.arange(9))
+    assert len(links) == 3
+
+
+def spoilt(made: bytes, place: int, value: int) -> bytes:
+    """The same with another number of 32 bits in the body of the sample."""
+    return made[: 8 + place] + value.to_bytes(4, "big") + made[12 + place :]
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_counters_that_are_cut_short_are_refused_and_no_part_of_them_is_read(long: bool) -> None:
+    head = 16 if long else 12
+    sound = counters(interface(1), interface(2), long=long)
+    kind = (4 if long else 2).to_bytes(4, "big")
+    for bad in (
+        spoilt(sound, head - 4, 3),  # a record more than there are
+        spoilt(sound, head + 96 + 4, 89),  # the last record longer than its sample
+        spoilt(sound, head + 4, 2**32 - 1),
+        kind + (head - 4).to_bytes(4, "big") + bytes(head - 4),
+    ):
+        known = Templates()
+        payload = frame([packed(ip_address(EDGE))], [0], [START], [datagram(bad, sample(raw(ethernet(ipv4(udp())))))])
+        flows = decode(payload, Trust(frozenset({EDGE}), "", START, 10**18), known)
+        assert flows.columns is not None
+        assert (len(flows.columns), flows.skipped) == (1, 0)
+        assert [(one.reason, one.count) for one in flows.rejects] == [("datagram cut short", 1)]
+        assert readings(unframed(payload), np.arange(1)).shape[1] == 0
+
+
 MADE = datagram(counters(interface(1), interface(2)), counters(interface(3), long=True), sample(), uptime_ms=9_000)
 
 
@@ -115,6 +224,16 @@ def test_no_datagram_makes_it_fall(left: int, places: list[tuple[int, int]]) -> 
     told = readings(made, np.arange(2))
     assert told[Told.INTERFACE, told[Told.DATAGRAM] == 1].tolist() == [1, 2, 3]
     assert len(Links().heard(made, np.arange(2))) <= told.shape[1]
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=300), st.sampled_from([2, 4]))
+def test_noise_in_a_counters_sample_is_counted_once(noise: bytes, kind: int) -> None:
+    body = kind.to_bytes(4, "big") + len(noise).to_bytes(4, "big") + noise
+    payload = frame([packed(ip_address(EDGE))], [0], [START], [datagram(body)])
+    flows = decode(payload, Trust(frozenset({EDGE}), "", START, 10**18), Templates())
+    assert flows.columns is None
+    assert flows.received == flows.skipped + sum(one.count for one in flows.rejects) == 1
 
 
 def link(interface_: int, **over: float) -> Link:
@@ -144,6 +263,22 @@ def test_a_full_uplink_says_how_full_it_is() -> None:
     (found,) = suffering([link(UPLINK_IF, in_bits_per_s=9.5e8)], (EDGE,), HOUSE, Attribution())
     assert found.text == "uplink 95% full: 950.0 Mbit/s in and 0.0 bit/s out of 1.0 Gbit/s"
     assert found.at_ns == START
+
+
+@pytest.mark.parametrize(
+    "over", [{"link_use": 0.0}, {"link_use": 90.0}, {"link_errors_per_s": 0.0}, {"link_discards_per_s": -1.0}]
+)
+def test_a_threshold_that_every_link_or_none_would_reach_is_refused(over: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="link_"):
+        Attribution(**over)
+
+
+def test_an_agent_that_fails_to_read_its_counters_makes_no_symptom() -> None:
+    links = Links()
+    spoken = [at(20 * step, **now) for step, now in enumerate((KNOWN, UNKNOWN, KNOWN, UNKNOWN, UNKNOWN, KNOWN))]
+    told = heard(links, *spoken)
+    assert len(told) == 5
+    assert suffering(told, (EDGE,), HOUSE, Attribution()) == []
 
 
 def tell(bench: Bench, memory: Memory | None, seconds: float, octets: int, *, flows: bytes = b"") -> None:
