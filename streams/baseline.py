@@ -31,7 +31,7 @@ class Baselines:
     def __init__(self) -> None:
         self.mean = np.zeros((0, QUANTITIES))
         self.variance = np.zeros((0, QUANTITIES))
-        self.windows = np.zeros(0, np.int64)
+        self.windows = np.zeros(0, np.int32)
         self.since_ns = np.zeros(0, np.int64)
         self.until_ns = np.zeros(0, np.int64)
 

@@ -425,8 +425,9 @@ def _sketched(
     for at in range(len(bits)):
         one = view[bit_row[at]]
         if second[one] < now:
-            for place in range(sketch.shape[2]):
-                sketch[one, 1, place] = sketch[one, 0, place] if second[one] == now - 1 else 0
-                sketch[one, 0, place] = 0
+            words = sketch[one].view(np.uint64)
+            for place in range(words.shape[1]):
+                words[1, place] = words[0, place] if second[one] == now - 1 else np.uint64(0)
+                words[0, place] = 0
             second[one] = now
         sketch[one, 0, bits[at] >> 3] |= np.uint8(1 << (bits[at] & 7))
