@@ -4,6 +4,7 @@ Only here, and in the adapters, are clocks, environment and standard streams rea
 line to standard error; standard output stays empty but for what `send` reports.
 """
 
+import asyncio
 import io
 import json
 import logging
@@ -79,6 +80,7 @@ class Where:
 def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> None:
     """Combine and score until SIGTERM, then save and leave; exits 1 after a failure, for the supervisor to restart."""
     import faust
+    import uvloop
 
     from streams.activity import Combiner
     from streams.agents import Combine
@@ -120,6 +122,7 @@ def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> 
         wall_ns=time.time_ns,  # noqa: TID251 - the composition root hands the clock in
     )
     directory.mkdir(parents=True, exist_ok=True)
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the consumer's thread as well
     faust.Worker(
         make_app(plan), quiet=True, override_logging=False, redirect_stdouts=False, stdout=io.StringIO()
     ).execute_from_commandline()

@@ -94,11 +94,13 @@ class Counts:
 
     def pick(self, chosen: Ints) -> "Counts":
         """These rows only, in this order."""
-        return Counts.of({number: column[chosen] for number, column in self.columns().items()}, len(chosen))
+        octets, pieces = _picked(self.octets, self.pieces, self.length, chosen)
+        return Counts(len(chosen), octets, pieces)
 
     def cut(self, low: int, high: int) -> "Counts":
         """The rows from `low` up to, not with, `high`."""
-        return Counts.of({number: column[low:high] for number, column in self.columns().items()}, high - low)
+        octets, pieces = _cut(self.octets, self.pieces, low, high)
+        return Counts(high - low, octets, pieces)
 
     def summed(self, place: NDArray[np.int32], places: int) -> "Counts":
         """The sums of the rows that belong to each of so many places."""
@@ -122,6 +124,49 @@ class Counts:
     ) -> None:
         """Add them, each times the weight of its row and rounded down, `by` times; at most MOST each."""
         _put_scaled(self.octets, self.pieces, self.length, table, rows, places, weights, by)
+
+
+@compiled
+def _room(pieces: Ints, rows: int) -> tuple[NDArray[np.uint8], Ints]:
+    """Room for as many rows of the same columns, each beginning where numbers of its width may; what is left is zero."""
+    others, at = pieces.copy(), 0
+    for piece in range(len(pieces)):
+        others[piece, 2] = at
+        at += (pieces[piece, 1] * rows + 7) // 8 * 8
+    return np.zeros(at, np.uint8), others
+
+
+@compiled
+def _cut(octets: NDArray[np.uint8], pieces: Ints, low: int, high: int) -> tuple[NDArray[np.uint8], Ints]:
+    made, others = _room(pieces, high - low)
+    for piece in range(len(pieces)):
+        size, at, to = pieces[piece, 1], pieces[piece, 2], others[piece, 2]
+        made[to : to + size * (high - low)] = octets[at + size * low : at + size * high]
+    return made, others
+
+
+@compiled
+def _picked(octets: NDArray[np.uint8], pieces: Ints, length: int, chosen: Ints) -> tuple[NDArray[np.uint8], Ints]:
+    count = len(chosen)
+    made, others = _room(pieces, count)
+    for piece in range(len(pieces)):
+        size, at, to = pieces[piece, 1], pieces[piece, 2], others[piece, 2]
+        told, into = octets[at : at + size * length], made[to : to + size * count]
+        if size == 1:
+            _take(told, chosen, into)
+        elif size == 2:
+            _take(told.view(np.uint16), chosen, into.view(np.uint16))
+        elif size == 4:
+            _take(told.view(np.uint32), chosen, into.view(np.uint32))
+        else:
+            _take(told.view(np.int64), chosen, into.view(np.int64))
+    return made, others
+
+
+@compiled
+def _take(column: NDArray[Any], chosen: Ints, into: NDArray[Any]) -> None:
+    for at in range(len(chosen)):
+        into[at] = column[chosen[at]]
 
 
 @compiled

@@ -1,6 +1,7 @@
 """What a tick brought, added up once more: one contribution for each view and span, however many frames told of it."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,10 +11,13 @@ from streams.decode.compiled import compiled
 from streams.decode.interning import interned, place_of
 from streams.rows import Arrivals, Col, Flag
 
+_COUNTED = 32
+"""Numbers are sorted by counting each where there are not more than so many for each that is sorted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """n contributions, the shortest spans first. Late ones stand by themselves: they teach no baseline."""
+    """n contributions: the shortest spans first, of equal ones by view. Late ones stand apart: they teach no baseline."""
 
     view: Ints
     span: Ints  # ticks
@@ -25,7 +29,7 @@ class Additions:
     peer_row: NDArray[np.int32]  # ascending
     peer: NDArray[np.bytes_]  # S16; each once for a row
     peer_bytes: Ints
-    bit_row: NDArray[np.int32]
+    bit_row: NDArray[np.int32]  # ascending
     bit: NDArray[np.int16]
 
     def __len__(self) -> int:
@@ -37,11 +41,12 @@ class Additions:
         return int(np.searchsorted(self.span, 1, side="right"))
 
 
-def folded(rows: Arrivals, view: Ints) -> Additions:
-    """Add up the rows of one tick, whose views these are."""
+def folded(rows: Arrivals, view: Ints, *, below: int) -> Additions:
+    """Add up the rows of one tick, whose views these are; all views' numbers are `below` that."""
     late = (rows.flags & Flag.LATE) > 0
     place, first = _grouped(view, rows.span, late)
-    order = np.argsort(_short(rows.span[first]), kind="stable")
+    order = _ascending(view[first], below)
+    order = order[np.argsort(_short(rows.span[first[order]]), kind="stable")]
     rank = np.empty(len(order), np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
     place, first = rank[place], first[order]
@@ -51,6 +56,8 @@ def folded(rows: Arrivals, view: Ints) -> Additions:
         place, rows.flags, rows.interface, rows.mac, rows.first_ns, sent, len(first)
     )
     peer_row, peer, peer_bytes = _peers(rows, place, len(first))
+    bit_row = place[rows.bit_row]
+    bits = _by_row(bit_row, len(first))
     return Additions(
         view=view[first],
         span=rows.span[first],
@@ -62,9 +69,14 @@ def folded(rows: Arrivals, view: Ints) -> Additions:
         peer_row=peer_row,
         peer=peer,
         peer_bytes=peer_bytes,
-        bit_row=place[rows.bit_row],
-        bit=rows.bit,
+        bit_row=bit_row[bits],
+        bit=rows.bit[bits],
     )
+
+
+def _ascending(view: Ints, below: int) -> Ints:
+    """Where they stand when sorted: tables are then gone through from their beginning to their end."""
+    return _by_row(view, below) if _COUNTED * len(view) > below else np.argsort(view, kind="stable")
 
 
 def _short(spans: Ints) -> NDArray[np.unsignedinteger] | Ints:
@@ -126,7 +138,7 @@ def _gathered(
 
 
 @compiled
-def _by_row(row: NDArray[np.int32], rows: int) -> Ints:
+def _by_row(row: NDArray[np.signedinteger[Any]], rows: int) -> Ints:
     """Where they stand when sorted by row; those of one row stay as they stood."""
     start = np.zeros(rows + 1, np.int64)
     for one in row:

@@ -67,6 +67,8 @@ class Lot:
 
 def _alike(ticks: Ints) -> Ints:
     """The same ticks, in no more room than they need."""
+    if len(ticks) and ticks.strides == (0,):
+        return ticks
     answer: Ints = np.broadcast_to(ticks[0], len(ticks)) if (ticks == ticks[0]).all() else ticks.copy()
     return answer
 

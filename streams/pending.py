@@ -19,9 +19,8 @@ class Tick:
     symptoms: list[Symptom] = field(default_factory=list)
     sightings: list[Sighting] = field(default_factory=list)
 
-    @property
     def rows(self) -> Arrivals | None:
-        """All rows."""
+        """All rows, put together anew at each call."""
         return joined(self.parts) if self.parts else None
 
 
@@ -88,7 +87,8 @@ class Pending:
             (
                 tick,
                 encode(
-                    Body("", [], one.names, claims=one.claims, symptoms=one.symptoms, sightings=one.sightings), one.rows
+                    Body("", [], one.names, claims=one.claims, symptoms=one.symptoms, sightings=one.sightings),
+                    one.rows(),
                 ),
             )
             for tick, one in sorted(self._ticks.items())

@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.decode.compiled import compiled
 from streams.decode.interning import interned
 from streams.rows import Col
 from streams.windows import Ints, Views
@@ -39,14 +40,23 @@ def _told(views: Views, mask: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bytes
     lots = [*views.recent, *(lot for lots in views.lasting.values() for lot in lots)]
     parts = []
     for lot in lots:
-        mine = mask[lot.view]
-        told = np.flatnonzero(mine[lot.peer_of]) if mine.any() else np.zeros(0, np.int64)
+        told = _whose(lot.view, lot.peer_of, mask)
         if len(told):
             parts.append((lot.view[lot.peer_of[told]], lot.peer[told], lot.peer_bytes[told].astype(np.int64)))
     if not parts:
         return np.zeros(0, np.int64), np.zeros(0, "S16"), np.zeros(0, np.int64)
     view, peer, octets = (np.concatenate(one) for one in zip(*parts, strict=True))
     return view.astype(np.int64), peer, octets
+
+
+@compiled
+def _whose(view: NDArray[np.int32], peer_of: NDArray[np.int32], mask: NDArray[np.bool_]) -> Ints:
+    """Which peers stand with a contribution of one of these views."""
+    found, count = np.empty(len(peer_of), np.int64), 0
+    for at in range(len(peer_of)):
+        found[count] = at
+        count += mask[view[peer_of[at]]]
+    return found[:count].copy()
 
 
 def onset(views: Views, view: int, tick: int) -> int:

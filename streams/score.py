@@ -81,7 +81,9 @@ class Scorer:
         self._suffering = Suffering(self._estate, self._rules)
         self._speaker = Speaker(self._rules, self._subjects, self._sensors, self._views)
         self._detecting, self._gate = Detecting(self._rules), Gate(self._rules.detectors, scoring)
-        self._fresh = self._loud = np.zeros(0, np.int64)  # slots heard since the last look; slots that passed it
+        self._fresh = self._loud = np.zeros(
+            0, np.int64
+        )  # slots heard since the last look, some twice; those that passed it
 
     def apply(self, body: bytes, *, origin: str = "") -> None:
         """Take in one body of `Combined.bodies`; b"" does nothing. Raises BadInput for what no Combiner wrote.
@@ -164,8 +166,9 @@ class Scorer:
 
     def _take_in(self, tick: int, heard: Tick) -> None:
         self._sensors.hear(heard.sightings, tick)
-        if heard.rows is not None:
-            self._add(tick, heard.rows, heard.names)
+        rows = heard.rows()
+        if rows is not None:
+            self._add(tick, rows, heard.names)
         self._speaker.claim(heard.claims)
         self._suffering.hear(heard.symptoms)
 
@@ -175,10 +178,10 @@ class Scorer:
         self._subjects.last_tick[slots] = tick
         views = self._views.find(slots[rows.who], numbers[rows.exporter], rows.vantage.astype(np.int64))
         window_end = (tick // self._window_ticks + 1) * self._window_ticks
-        added = folded(rows, views)
+        added = folded(rows, views, below=len(self._views.slot))
         self._views.add(tick, added, window_end=window_end)
         self._remember(tick, added)
-        self._fresh = slots
+        self._fresh = self._views.slot[added.view]  # in their order, or nearly
         self._soil(slots)
 
     def _soil(self, slots: Ints) -> None:
@@ -194,8 +197,11 @@ class Scorer:
         added.counts.put(seen, view.astype(np.int32), _HABITS, 1)
         if not says.all():
             seen[np.ix_(~says, _SENT)] = 0
-        counts = np.zeros((len(slots), len(HABITS)), np.int64)
-        raised(counts, slot, seen)
+        if len(slots) < len(unique):
+            counts = np.zeros((len(slots), len(HABITS)), np.int64)
+            raised(counts, slot, seen)
+        else:
+            counts = seen  # one view of each, in this order
         self._subjects.habits.add(slots, counts, tick)
 
     def _look(self, tick: int) -> Look | None:

@@ -84,7 +84,7 @@ def test_sketch_counts_distinct_peers_within_a_tenth(distinct: int) -> None:
     records = [record(START, "198.18.0.7", dst=f"203.0.{n // 200}.{n % 200 + 1}") for n in range(distinct)] * 2
     rows = subjects(combined(records))["host:198.18.0.7"]
     found = views.find(np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64), np.full(len(rows), 2))
-    views.add(START // TICK, folded(rows, found), window_end=START // TICK + 40)
+    views.add(START // TICK, folded(rows, found, below=len(views.slot)), window_end=START // TICK + 40)
     peers, ports = views.contacts(np.unique(found), START // TICK)[0]
     assert peers == pytest.approx(distinct, rel=0.15, abs=2)
     assert ports == pytest.approx(1, abs=0.5)
@@ -98,7 +98,7 @@ def test_windows_hold_what_was_put_on_and_nothing_once_it_has_left() -> None:
     lasting = subjects(combined([record(START, "198.18.0.7", packets=80, time_flow_start_ns=START - 10 * SECOND)]))
     view = views.find(np.array([0]), np.array([0]), np.array([2]))
     for rows in (brief, lasting["host:198.18.0.7"]):
-        views.add(tick, folded(rows, view), window_end=tick + 40)
+        views.add(tick, folded(rows, view, below=len(views.slot)), window_end=tick + 40)
 
     def packets(at: int) -> list[int]:
         sums = *views.sums(view[:1], at), views.rate[views.lane[view[:1]]]

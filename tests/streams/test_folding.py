@@ -11,6 +11,8 @@ from streams.amounts import Counts
 from streams.folding import folded
 from streams.rows import Arrivals, Col, Flag
 
+FEW, MANY = 4, 1_000_000  # numbers of views that are sorted by counting, and that are not
+
 ROW = st.tuples(
     st.integers(0, 3),  # view
     st.sampled_from((1, 1, 1, 2, 16, 70_000)),  # span
@@ -50,11 +52,11 @@ def arrivals(rows: list[tuple[Any, ...]]) -> Arrivals:
     )
 
 
-@given(rows=st.lists(ROW, min_size=1, max_size=40))
+@given(rows=st.lists(ROW, min_size=1, max_size=40), below=st.sampled_from([FEW, MANY]))
 @settings(max_examples=150)
-def test_what_rows_say_of_a_view_and_a_span_is_added_up(rows: list[tuple[Any, ...]]) -> None:
+def test_what_rows_say_of_a_view_and_a_span_is_added_up(rows: list[tuple[Any, ...]], below: int) -> None:
     heard = arrivals(rows)
-    added = folded(heard, np.array([row[0] for row in rows], np.int64))
+    added = folded(heard, np.array([row[0] for row in rows], np.int64), below=below)
 
     groups: dict[tuple[int, int, bool], list[int]] = {}
     for at, (view, span, flags, *_) in enumerate(rows):
@@ -63,9 +65,10 @@ def test_what_rows_say_of_a_view_and_a_span_is_added_up(rows: list[tuple[Any, ..
     names = list(zip(added.view.tolist(), added.span.tolist(), late.tolist(), strict=True))
     assert len(names) == len(added) == len(groups)
     assert set(names) == set(groups)
-    assert added.span.tolist() == sorted(added.span.tolist())
+    assert [(span, view) for view, span, _ in names] == sorted((span, view) for view, span, _ in names)
     assert added.brief == sum(span == 1 for _, span, _ in names)
     assert added.peer_row.tolist() == sorted(added.peer_row.tolist())
+    assert added.bit_row.tolist() == sorted(added.bit_row.tolist())
     for at, name in enumerate(names):
         mine = groups[name]
         sent = [one for one in mine if rows[one][5]]
@@ -87,5 +90,5 @@ def test_what_rows_say_of_a_view_and_a_span_is_added_up(rows: list[tuple[Any, ..
 
 @pytest.mark.parametrize("span", [1, 5])
 def test_nothing_is_lost_where_no_row_names_a_peer(span: int) -> None:
-    added = folded(arrivals([(0, span, 0, 1, 10, 1, [], [])] * 3), np.array([0, 0, 0]))
+    added = folded(arrivals([(0, span, 0, 1, 10, 1, [], [])] * 3), np.array([0, 0, 0]), below=FEW)
     assert (len(added), len(added.peer), added.counts.some(Col.BYTES).tolist()) == (1, 0, [30])
