@@ -128,7 +128,7 @@ class Counts:
 
 @compiled
 def _room(pieces: Ints, rows: int) -> tuple[NDArray[np.uint8], Ints]:
-    """Room for as many rows of the same columns, each beginning where numbers of its width may; what is left is zero."""
+    """Room for rows of the same columns, each beginning where numbers of its width may; what is left is zero."""
     others, at = pieces.copy(), 0
     for piece in range(len(pieces)):
         others[piece, 2] = at

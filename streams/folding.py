@@ -17,7 +17,7 @@ _COUNTED = 32
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """n contributions: the shortest spans first, of equal ones by view. Late ones stand apart: they teach no baseline."""
+    """n contributions: the shortest spans first, of equal ones by view. Late ones are apart: they teach no baseline."""
 
     view: Ints
     span: Ints  # ticks

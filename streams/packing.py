@@ -90,7 +90,8 @@ def _packed(table: Table, home: NDArray[np.int64], partitions: int, base: NDArra
     bits, bit_ends = _by_home(home[table.bit_row], partitions)
     key, first_row, key_ends = _keys(table.number, order, ends)
     place = _places(order, ends)
-    octets = np.empty(8 * (rows * PEERS + 2 * len(peers) + 2 * len(bits)), np.uint8)
+    most = rows * PEERS + 2 * len(peers) + 2 * len(bits) + partitions * (COLUMNS + 1)  # and gaps before columns
+    octets = np.empty(8 * most, np.uint8)
     pieces, octet_ends = np.zeros((partitions, COLUMNS, 2), np.int64), np.zeros(partitions, np.int64)
     at, low, low_peer, low_bit = 0, 0, 0, 0
     for partition in range(partitions):
@@ -118,6 +119,9 @@ def _packed(table: Table, home: NDArray[np.int64], partitions: int, base: NDArra
             if into[column, 1] == 0:
                 at = _zeros(len(mine) if column == 0 else len(marked), octets, at, into[column])
         into[:, 0] -= begin
+        while at % 8:
+            octets[at] = 0
+            at += 1
         octet_ends[partition] = at
     return Packed(octets[:at], octet_ends, pieces, ends, bit_ends, first_row, key_ends, peers, peer_ends)
 
@@ -205,20 +209,31 @@ def _write(
     at: int,
     piece: NDArray[np.int64],
 ) -> int:
-    """Write values in as few octets as hold `highest`."""
+    """Write values in as few octets as hold `highest`, from where numbers of that width may stand."""
     size = 1 if highest < 1 << 8 else 2 if highest < 1 << 16 else 4 if highest < 1 << 32 else 8
+    while at % size:
+        octets[at] = 0
+        at += 1
+    end = at + size * len(chosen)
     piece[0], piece[1] = at, size
-    for one in chosen:
-        value = np.int64(values[one]) - less
-        octets[at] = value & 0xFF
-        if size > 1:
-            octets[at + 1] = value >> 8 & 0xFF
-        if size > 2:
-            octets[at + 2], octets[at + 3] = value >> 16 & 0xFF, value >> 24 & 0xFF
-        for place in range(4, size):
-            octets[at + place] = value >> 8 * place & 0xFF
-        at += size
-    return at
+    into = octets[at:end]
+    if size == 1:
+        _spell(values, chosen, less, into)
+    elif size == 2:
+        _spell(values, chosen, less, into.view(np.uint16))
+    elif size == 4:
+        _spell(values, chosen, less, into.view(np.uint32))
+    else:
+        _spell(values, chosen, less, into.view(np.int64))
+    return end
+
+
+@compiled
+def _spell(
+    values: NDArray[np.signedinteger[Any]], chosen: NDArray[np.int64], less: int, into: NDArray[np.integer[Any]]
+) -> None:
+    for at in range(len(chosen)):
+        into[at] = np.int64(values[chosen[at]]) - less
 
 
 @compiled
