@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import Columns
+from streams.decode.compiled import compiled
 from streams.decode.interning import Directory
 from streams.keys import ATTACHMENT, hash_words, key_array
 from streams.places import Charged, Owner, Places
@@ -90,12 +91,17 @@ class Answers:
         """The number of each record's charge."""
         exporters = [self._exporters.setdefault(one, len(self._exporters)) for one in flows.exporters]
         macs = [self._macs.setdefault(one, len(self._macs)) for one in flows.macs]
-        address = np.append(place + 1, 0)[flows.src]
         known = len(self._asked)
-        charge = self._asked.numbers(
-            (np.array(exporters, np.int64)[flows.exporter] << 32 | flows.in_if).view(np.uint64),
-            (np.array(macs, np.int64)[flows.src_mac] << 32 | address).view(np.uint64),
+        high, low = _asking(
+            np.array(exporters, np.int64),
+            np.array(macs, np.int64),
+            place,
+            np.ascontiguousarray(flows.exporter),
+            np.ascontiguousarray(flows.in_if),
+            np.ascontiguousarray(flows.src_mac),
+            np.ascontiguousarray(flows.src),
         )
+        charge = self._asked.numbers(high, low)
         new = self._asked.pairs(known).view(np.int64).tolist()
         if new:
             self._charge(new)
@@ -120,3 +126,22 @@ class Answers:
             np.concatenate((self.charges.facts, np.array(facts, np.int64))),
             np.append(self.charges.stray, np.array([one.stray for one in found], np.bool_)),
         )
+
+
+@compiled
+def _asking(
+    exporters: NDArray[np.int64],
+    macs: NDArray[np.int64],
+    place: NDArray[np.int32],
+    exporter: NDArray[np.int32],
+    in_if: NDArray[np.int64],
+    src_mac: NDArray[np.int32],
+    src: NDArray[np.int32],
+) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """What is asked about each record, in two words: exporter and interface, MAC and address (0: none)."""
+    high, low = np.empty(len(src), np.uint64), np.empty(len(src), np.uint64)
+    for at in range(len(src)):
+        address = np.int64(place[src[at]]) + 1 if src[at] >= 0 else 0
+        high[at] = np.uint64(exporters[exporter[at]] << 32 | in_if[at])
+        low[at] = np.uint64(macs[src_mac[at]] << 32 | address)
+    return high, low

@@ -14,8 +14,9 @@ from streams.score import Scorer
 
 _HOST = ip_address("192.0.2.1")  # RFC 5737
 
+_RECORD = {"type": "NETFLOW_V5", "bytes": 10**12, "packets": 10**9, "src_addr": str(_HOST), "dst_addr": str(_HOST)}
+"""Loud enough to be looked at twice, and accused."""
 
-_RECORD = {"type": "NETFLOW_V5", "bytes": 1, "packets": 1, "src_addr": str(_HOST), "dst_addr": str(_HOST)}
 _SECOND = 1_000_000_000
 
 
@@ -26,7 +27,7 @@ def compile_all() -> None:
 
 
 def load_scoring() -> None:
-    """Score a little, so that no live tick waits for compiled code to be loaded."""
+    """Accuse a host that is made up, so that no live tick waits for compiled code to be loaded."""
     source = Source("compiling", SourceFormat.GOFLOW2_JSON)
     estate, rules, begin = _estate(source), Rulebook(version=1), 1_000 * _SECOND
     records = [_RECORD | {"time_flow_start_ns": begin - ago, "time_flow_end_ns": begin} for ago in (0, 60 * _SECOND)]

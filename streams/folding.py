@@ -1,7 +1,6 @@
 """What a tick brought, added up once more: one contribution for each view and span, however many frames told of it."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -76,7 +75,7 @@ def folded(rows: Arrivals, view: Ints, *, below: int) -> Additions:
 
 def _ascending(view: Ints, below: int) -> Ints:
     """Where they stand when sorted: tables are then gone through from their beginning to their end."""
-    return _by_row(view, below) if _COUNTED * len(view) > below else np.argsort(view, kind="stable")
+    return _by_row(view.astype(np.int32), below) if _COUNTED * len(view) > below else np.argsort(view, kind="stable")
 
 
 def _short(spans: Ints) -> NDArray[np.unsignedinteger] | Ints:
@@ -138,7 +137,7 @@ def _gathered(
 
 
 @compiled
-def _by_row(row: NDArray[np.signedinteger[Any]], rows: int) -> Ints:
+def _by_row(row: NDArray[np.int32], rows: int) -> Ints:
     """Where they stand when sorted by row; those of one row stay as they stood."""
     start = np.zeros(rows + 1, np.int64)
     for one in row:

@@ -42,12 +42,11 @@ class Grouping:
         told, known = self._told(flows, charge), _known(flows, named, answers)
         lowest = int(flows.receipt_ns.min()) // self._tick_ns
         where = placed(told, known, self._tick_ns, lowest)
-        counted = np.where(where.sender >= 0, where.sender, np.where(where.receiver >= 0, where.receiver, where.echo))
         if not len(where.idents):
-            return Grouped(None, counted, np.zeros(0, np.int64))
+            return Grouped(None, where.counted, np.zeros(0, np.int64))
         found = sums(told, known, where, PORTS, PORT_BITS, ODD, AMOUNTS)
         numbers = where.idents[:, 0].view(np.int64) >> 32
-        return Grouped(_rows(flows, answers, where, found, lowest), counted, numbers)
+        return Grouped(_rows(flows, answers, where, found, lowest), where.counted, numbers)
 
     def _told(self, flows: Columns, charge: NDArray[np.int32]) -> Told:
         columns: dict[str, NDArray[Any]] = {"charge": charge, "expected": self._expecting(flows)}

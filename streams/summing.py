@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streams.classes import SMALL, marks, of_protocol
 from streams.decode.compiled import compiled, inlined
-from streams.decode.interning import place_of
+from streams.decode.interning import place_of, place_of_word
 from streams.keys import hash_words
 from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col
 
@@ -26,6 +26,8 @@ _IN = _RECEIVED | 1 << Col.ANSWERS_IN | 1 << Col.TALK_IN
 _DE_BRUIJN = 0x077C_B531
 _PLACE_OF_BIT = np.argsort([(_DE_BRUIJN << bit & 0xFFFF_FFFF) >> 27 for bit in range(32)])
 """Which bit it is, by the first five of a de Bruijn sequence shifted so far (Leiserson, Prokop and Randall 1998)."""
+
+_HALF, _LOW = np.uint64(32), np.uint64(0xFFFF_FFFF)
 
 _FOR_ALL, _STRAY = 1 << Col.GROUP, 1 << Col.LOOPED
 
@@ -76,6 +78,7 @@ class Placed(NamedTuple):
     sender: NDArray[np.int32]
     receiver: NDArray[np.int32]
     echo: NDArray[np.int32]
+    counted: NDArray[np.int32]  # the first of these, in this order, that there is
     idents: NDArray[np.uint64]  # of rows: key, exporter and vantage in one word, tick and span in the other
 
 
@@ -114,7 +117,7 @@ def placed(told: Told, known: Known, tick_ns: int, lowest_tick: int) -> Placed:
     group, group_mac = known.group, known.group_mac
     count = len(exporters)
     sender, receiver = np.full(count, -1, np.int32), np.full(count, -1, np.int32)
-    echo = np.full(count, -1, np.int32)
+    echo, counted = np.full(count, -1, np.int32), np.full(count, -1, np.int32)
     room = 16
     while room < 4 * count:
         room *= 2
@@ -144,7 +147,8 @@ def placed(told: Told, known: Known, tick_ns: int, lowest_tick: int) -> Placed:
             high = np.uint64(np.int64(owners[src[at]]) << 32 | exporter | _EDGE)
             echo[at] = place_of(high, low, slots, idents, rows)
             rows = max(rows, echo[at] + 1)
-    return Placed(sender, receiver, echo, idents[:rows].copy())
+        counted[at] = sender[at] if paying >= 0 else receiver[at] if owner >= 0 else echo[at]
+    return Placed(sender, receiver, echo, counted, idents[:rows].copy())
 
 
 @inlined
@@ -175,13 +179,12 @@ class Contacts(NamedTuple):
 
     made: NDArray[np.int64]  # how many pairs, bits and seconds there are so far
     pair_slots: NDArray[np.int32]
-    pairs: NDArray[np.uint64]  # row and address
-    loudness: NDArray[np.int64]  # of pairs
+    pairs: NDArray[np.uint64]  # × 2: row and address in one word, and octets
     sketches: NDArray[np.uint8]  # of rows
     bit_row: NDArray[np.int32]
     bit: NDArray[np.int16]
     second_slots: NDArray[np.int32]
-    seconds: NDArray[np.uint64]  # of rows that are spread: row, and port or source
+    seconds: NDArray[np.uint64]  # × 1: of rows that are spread the row, and port or source
 
 
 @compiled
@@ -196,12 +199,11 @@ def _contacts(senders: int, lasting: int, rows: int) -> Contacts:
         np.zeros(3, np.int64),
         np.full(room, -1, np.int32),
         np.empty((senders + 1, 2), np.uint64),
-        np.zeros(senders + 1, np.int64),
         np.zeros((rows, 2 * SKETCH_BITS // 8), np.uint8),
         np.empty(2 * senders, np.int32),
         np.empty(2 * senders, np.int16),
         np.full(more, -1, np.int32),
-        np.empty((lasting + 1, 2), np.uint64),
+        np.empty((lasting + 1, 1), np.uint64),
     )
 
 
@@ -225,22 +227,22 @@ def _mark(
 
 @compiled
 def _loudest(
-    pairs: NDArray[np.uint64], loudness: NDArray[np.int64], count: int, rows: int, hashes: NDArray[np.uint64]
+    pairs: NDArray[np.uint64], count: int, rows: int, hashes: NDArray[np.uint64]
 ) -> tuple[NDArray[np.int32], int]:
     """The pairs of the loudest few peers of each row, -1 for none, and how many there are."""
     top, held = np.full((rows, _TOP_PEERS), -1, np.int32), 0
     for pair in range(count):
-        row, carried = np.int64(pairs[pair, 0]), pair
+        row, carried = np.int64(pairs[pair, 0] >> _HALF), pair
         for rank in range(_TOP_PEERS):
             other = top[row, rank]
             if other < 0:
                 top[row, rank] = carried
                 held += 1
                 break
-            quieter = loudness[carried] < loudness[other]
+            quieter = pairs[carried, 1] < pairs[other, 1]
             if quieter or (
-                loudness[carried] == loudness[other]
-                and hashes[np.int64(pairs[carried, 1])] >= hashes[np.int64(pairs[other, 1])]
+                pairs[carried, 1] == pairs[other, 1]
+                and hashes[np.int64(pairs[carried, 0] & _LOW)] >= hashes[np.int64(pairs[other, 0] & _LOW)]
             ):
                 continue
             top[row, rank], carried = carried, other
@@ -273,7 +275,7 @@ def sums(
     attached = known.attached[(where.idents[:, 0] >> np.uint64(32)).astype(np.int64)]
     charged, lasting = _sizes(where.sender, spread)
     contacts = _contacts(charged, lasting, rows)
-    made, pair_slots, pairs, loudness, sketches, bit_row, bits, second_slots, seconds = contacts
+    made, pair_slots, pairs, sketches, bit_row, bits, second_slots, seconds = contacts
     senders, receivers, echoes = where.sender, where.receiver, where.echo
     octets, packets, protocol, ip = told.bytes, told.packets, told.protocol, told.ip
     src, dst, src_port, dst_port = told.src, told.dst, told.src_port, told.dst_port
@@ -313,14 +315,16 @@ def sums(
             _add_all(counts, sender, (said | _SENT) & ~_IN, amounts, kinds)
             to = dst[at]
             if to >= 0:
-                place = place_of(np.uint64(sender), np.uint64(to), pair_slots, pairs, made[0])
+                row = np.uint64(sender) << _HALF
+                place = place_of_word(row | np.uint64(to), pair_slots, pairs, made[0])
                 new = place == made[0]
                 made[0] += new
-                loudness[place] = min(loudness[place] + amounts[1], _MOST)
+                loud = np.uint64(0) if new else pairs[place, 1]
+                pairs[place, 1] = min(loud + np.uint64(amounts[1]), np.uint64(_MOST))
                 second = np.int64(src[at]) + _SOURCES if attached[sender] else np.int64(dst_port[at])
                 if spread[sender]:
                     counts[sender, _PEERS] += 1000 * new
-                    place = place_of(np.uint64(sender), np.uint64(second), second_slots, seconds, made[2])
+                    place = place_of_word(row | np.uint64(second), second_slots, seconds, made[2])
                     new = place == made[2]
                     made[2] += new
                     counts[sender, _PORTS] += 1000 * new
@@ -335,7 +339,7 @@ def sums(
         if echo >= 0:
             first[echo] = min(first[echo], stamp)
             _add(counts, echo, _LOOPED, amounts[0])
-    top, held = _loudest(pairs, loudness, made[0], rows, known.hashed)
+    top, held = _loudest(pairs, made[0], rows, known.hashed)
     return _told(counts, first, facts, contacts, top, held)
 
 
@@ -367,8 +371,8 @@ def _told(
             pair = top[row, rank]
             if pair < 0:
                 break
-            peer_row[at], peer[at] = row, contacts.pairs[pair, 1]
-            peer_bytes[at] = contacts.loudness[pair]
+            peer_row[at], peer[at] = row, contacts.pairs[pair, 0] & _LOW
+            peer_bytes[at] = contacts.pairs[pair, 1]
             at += 1
     bits = contacts.made[1]
     return Sums(

@@ -77,6 +77,23 @@ def place_of(high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: N
         slot = (slot + np.uint64(1)) & mask
 
 
+@inlined
+def place_of_word(word: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], count: int) -> int:
+    """The same for single words; they stand in the first column of the table, where the others are the caller's."""
+    mask = np.uint64(len(slots) - 1)
+    mixed = (word ^ (word >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
+    slot = (mixed ^ (mixed >> np.uint64(31))) & mask
+    while True:
+        found = slots[slot]
+        if found < 0:
+            slots[slot] = count
+            table[count, 0] = word
+            return count
+        if table[found, 0] == word:
+            return int(found)
+        slot = (slot + np.uint64(1)) & mask
+
+
 @borrowing
 def _intern(
     high: NDArray[np.uint64],

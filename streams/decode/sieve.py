@@ -111,20 +111,47 @@ def _sift(
     told: Bits,
     marks: NDArray[np.uint8],
 ) -> None:
-    width = len(step) // len(says)
-    for line in range(len(told)):
+    # A step waits for the one before it, so two lines are gone through at once: one of either half.
+    count, width = len(told), len(step) // len(says)
+    half = (count + 1) // 2
+    for line in range(half):
+        other = line + half
+        at, end = offset[line], offset[line + 1]
+        at2, end2 = (offset[other], offset[other + 1]) if other < count else (end, end)
         state, seen, kinds = begins, np.uint64(0), np.uint8(0)
-        for at in range(offset[line], offset[line + 1]):
-            octet = data[at]
-            state = step[state + letter[octet]]
+        state2, seen2, kinds2 = begins, np.uint64(0), np.uint8(0)
+        for _ in range(min(end - at, end2 - at2)):
+            octet, octet2 = data[at], data[at2]
+            state, state2 = step[state + letter[octet]], step[state2 + letter[octet2]]
             kinds |= kind[octet]
+            kinds2 |= kind[octet2]
             if state >= telling:
                 seen |= says[state // width]
-        told[line], marks[line] = seen, ODD if kinds & _BRACE else np.uint8(0)
-        if kinds & _NUL and _nul_within(data, offset[line], offset[line + 1]):
-            marks[line] |= ODD
-        if not kinds & _WORD:
-            marks[line] |= BLANK
+            if state2 >= telling:
+                seen2 |= says[state2 // width]
+            at, at2 = at + 1, at2 + 1
+        for place in range(at, end):
+            state = step[state + letter[data[place]]]
+            kinds |= kind[data[place]]
+            if state >= telling:
+                seen |= says[state // width]
+        told[line], marks[line] = seen, _marked(data, offset[line], end, kinds)
+        if other < count:
+            for place in range(at2, end2):
+                state2 = step[state2 + letter[data[place]]]
+                kinds2 |= kind[data[place]]
+                if state2 >= telling:
+                    seen2 |= says[state2 // width]
+            told[other], marks[other] = seen2, _marked(data, offset[other], end2, kinds2)
+
+
+@borrowing
+def _marked(data: NDArray[np.uint8], at: int, end: int, kinds: np.uint8) -> np.uint8:
+    """What is to be said of a line in which octets of these kinds stand."""
+    mark = np.uint8(0) if kinds & _WORD else BLANK
+    if kinds & _BRACE or (kinds & _NUL and _nul_within(data, at, end)):
+        mark |= ODD
+    return mark
 
 
 @borrowing
