@@ -105,7 +105,9 @@ def test_kafka_and_postgresql_may_die_under_the_controller_and_every_verdict_is_
 
             process.send_signal(signal.SIGTERM)
             assert process.wait(PATIENCE_S) == 0, said()
-            assert "Traceback" not in said()
+            # What the library says of a connection that broke, it may say with a trace.
+            ours = [line for line in said().splitlines() if '"name": "kafka.' not in line]
+            assert not [line for line in ours if "Traceback" in line], said()
             proposed = [move.decision_id for move in ledger.moves() if move.before is None]
             assert len(proposed) == len(set(proposed)) == len(HOSTS)
             assert first_break(ledger.moves()) is None
