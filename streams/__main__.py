@@ -5,6 +5,7 @@ line to standard error; standard output stays empty but for what `send` reports.
 """
 
 import asyncio
+import gc
 import io
 import json
 import logging
@@ -123,6 +124,8 @@ def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> 
     )
     directory.mkdir(parents=True, exist_ok=True)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the consumer's thread as well
+    gc.collect()
+    gc.freeze()  # what is loaded stays: collecting need not go through half a million objects of libraries
     faust.Worker(
         make_app(plan), quiet=True, override_logging=False, redirect_stdouts=False, stdout=io.StringIO()
     ).execute_from_commandline()
