@@ -17,7 +17,7 @@ from streams.keys import WIDTH
 from streams.rows import NCOL, SKETCH_BITS, Arrivals, Claim, Rows, Sighting, Symptom
 from streams.squeezing import restored, squeezed
 
-VERSION = 4
+VERSION = 5
 HEAD = bytes((ord("C"), VERSION))
 SQUEEZE_ABOVE = 900_000
 """Octets above which a body is squeezed, so that it fits a message of Kafka. To squeeze all would take longer than to
@@ -33,6 +33,19 @@ COLUMNS = PEERS + len(LISTS)
 
 KINDS: dict[int, Any] = {1: np.dtype("u1"), 2: np.dtype("<u2"), 4: np.dtype("<u4"), 8: np.dtype("<i8")}
 _PEER = 16
+MOST_PEERS = 64
+"""Of a row, in a message; combining names three."""
+
+
+class Texts(msgspec.Struct, array_like=True):
+    """Texts of one width: from `start` on the first of them, and what each has in the places where not all are alike.
+
+    Hosts of one network have most of their octets in common.
+    """
+
+    count: int = 0
+    differ: bytes = b""  # these places, ascending
+    start: int = 0
 
 
 class Laid(msgspec.Struct, array_like=True):
@@ -43,9 +56,9 @@ class Laid(msgspec.Struct, array_like=True):
     tick: int  # what the ticks of rows begin with
     first_ns: int
     pieces: bytes  # COLUMNS × (start, size), 64 bits each
-    octets: bytes
-    keys: bytes
-    peers: bytes  # addresses
+    keys: Texts
+    peers: Texts  # addresses
+    octets: memoryview
 
 
 class Body(msgspec.Struct, array_like=True):
@@ -68,7 +81,7 @@ def encode(body: Body, rows: Rows | Arrivals | None) -> bytes:
     """Body and rows as bytes."""
     if rows is not None and len(rows):
         body.rows = _laid(rows)
-    return HEAD + squeezed(_ENCODER.encode(body), SQUEEZE_ABOVE)
+    return squeezed(_ENCODER.encode(body), SQUEEZE_ABOVE, head=HEAD)
 
 
 def decode(raw: bytes) -> tuple[Body, Arrivals | None]:
@@ -76,7 +89,7 @@ def decode(raw: bytes) -> tuple[Body, Arrivals | None]:
     if raw[:2] != HEAD:
         raise BadInput(f"not activity of version {VERSION}")
     try:
-        body = _DECODER.decode(restored(raw[2:]))
+        body = _DECODER.decode(restored(memoryview(raw)[len(HEAD) :]))
         return body, None if body.rows is None else _arrivals(body.rows)
     except (msgspec.MsgspecError, ValueError, OverflowError) as error:
         raise BadInput(f"activity: {error}") from None
@@ -85,7 +98,7 @@ def decode(raw: bytes) -> tuple[Body, Arrivals | None]:
 def records(raw: bytes) -> int:
     """How many source records a message of activity stands for; 0 when it cannot be read."""
     try:
-        body = _DECODER.decode(restored(raw[2:]))
+        body = _DECODER.decode(restored(memoryview(raw)[len(HEAD) :]))
     except (msgspec.MsgspecError, BadInput):
         return 0
     return sum(count for _, count in body.heard)
@@ -110,26 +123,57 @@ def _laid(rows: Rows | Arrivals) -> Laid:
             pieces[number] = at, told.dtype.itemsize
             octets.append(told.tobytes())
             at += len(octets[-1])
+    texts = []
+    for of in (keys, rows.peer):
+        made, spelled = _texts(of, at)
+        texts.append(made)
+        octets.append(spelled)
+        at += len(spelled)
     return Laid(
         rows=len(rows),
         bits=len(rows.bit_row),
         tick=tick,
         first_ns=first_ns,
         pieces=pieces.tobytes(),
-        octets=b"".join(octets),
-        keys=keys.tobytes(),
-        peers=rows.peer.tobytes(),
+        keys=texts[0],
+        peers=texts[1],
+        octets=memoryview(b"".join(octets)),
     )
+
+
+def _texts(of: NDArray[np.bytes_], start: int) -> tuple[Texts, bytes]:
+    """What is said of texts, and their octets, which will stand from `start` on."""
+    if not len(of):
+        return Texts(), b""
+    table = np.ascontiguousarray(of).view(np.uint8).reshape(len(of), -1)
+    differ = np.flatnonzero((table != table[0]).any(axis=0))
+    return Texts(len(of), bytes(differ.tolist()), start), table[0].tobytes() + table[:, differ].tobytes()
+
+
+def _spelled(texts: Texts, octets: NDArray[np.uint8], width: int, most: int) -> NDArray[np.bytes_]:
+    """The texts, of which there may be `most`."""
+    count, start, differ = texts.count, texts.start, np.frombuffer(texts.differ, np.uint8)
+    if not count:
+        return np.zeros(0, f"S{width}")
+    end = start + width + count * len(differ)
+    if not (0 < count <= most and 0 <= start <= end <= len(octets)) or (len(differ) and differ.max() >= width):
+        raise ValueError("texts that reach beyond what there is")
+    table = np.empty((count, width), np.uint8)
+    table[:] = octets[start : start + width]
+    table[:, differ] = octets[start + width : end].reshape(count, len(differ))
+    table.flags.writeable = False  # as what is read of other columns
+    return table.reshape(-1).view(f"S{width}")
 
 
 def _arrivals(laid: Laid) -> Arrivals:
     """Rows of a message. What is compiled does not look where it reads: all that points somewhere is checked."""
-    octets = np.frombuffer(laid.octets, np.uint8)
+    octets = np.frombuffer(bytes(laid.octets), np.uint8)  # where numbers of all widths may stand
     pieces = np.frombuffer(laid.pieces, np.int64).reshape(COLUMNS, 2)
-    keys, peers = np.frombuffer(laid.keys, f"S{WIDTH}"), np.frombuffer(laid.peers, f"S{_PEER}")
     count = laid.rows
     if not (0 < count <= len(octets) and 0 <= laid.bits <= len(octets) and pieces[0, 1] and pieces[BITS, 1]):
         raise ValueError("rows without an end")
+    keys = _spelled(laid.keys, octets, WIDTH, count)
+    peers = _spelled(laid.peers, octets, _PEER, MOST_PEERS * count)
     lengths = np.full(COLUMNS, count)
     lengths[PEERS:BITS], lengths[BITS:] = len(peers), laid.bits
     if not _inside(pieces, lengths, len(octets)):

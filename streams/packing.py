@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.compiled import compiled
-from streams.messages import BITS, COLUMNS, COUNTS, PEERS, Body, Laid, encode
+from streams.keys import WIDTH
+from streams.messages import BITS, COLUMNS, COUNTS, PEERS, Body, Laid, Texts, encode
 from streams.rows import NCOL, Rows
 
 
@@ -19,6 +20,7 @@ class Table(NamedTuple):
     """n rows and what belongs to them, as `streams.rows.Rows` has it."""
 
     number: NDArray[np.int64]  # of the key: equal for equal keys
+    key: NDArray[np.uint64]  # n × 4: its octets as words
     tick: NDArray[np.int64]
     first_ns: NDArray[np.int64]
     exporter: NDArray[np.int32]
@@ -29,6 +31,7 @@ class Table(NamedTuple):
     mac: NDArray[np.int64]
     counts: NDArray[np.int64]
     peer_row: NDArray[np.int32]
+    peer: NDArray[np.uint64]  # × 2
     peer_bytes: NDArray[np.int64]
     bit_row: NDArray[np.int32]
     bit: NDArray[np.int16]
@@ -42,10 +45,8 @@ class Packed(NamedTuple):
     pieces: NDArray[np.int64]  # partitions × columns × 2: start among the partition's octets, octets of a number
     row_ends: NDArray[np.int64]
     bit_ends: NDArray[np.int64]
-    first_row: NDArray[np.int64]  # rows that name the keys, by partition one behind the other
-    key_ends: NDArray[np.int64]  # of partitions, in `first_row`
-    peers: NDArray[np.int64]  # order of the peers, by partition
-    peer_ends: NDArray[np.int64]
+    texts: NDArray[np.int64]  # partitions × 4: how many keys, where they stand among the octets, the same of peers
+    differ: NDArray[np.uint64]  # partitions × 6: octets in which not all keys, or peers, are alike are not zero
 
 
 def bodies(heads: Sequence[Body], rows: Rows, number: NDArray[np.int64], home: NDArray[np.int64]) -> list[bytes]:
@@ -54,32 +55,40 @@ def bodies(heads: Sequence[Body], rows: Rows, number: NDArray[np.int64], home: N
     `number` says which rows have the same key.
     """
     table = Table(
-        number, rows.tick, rows.first_ns, rows.exporter, rows.span, rows.vantage, rows.flags,
+        number, _words(rows.key), rows.tick, rows.first_ns, rows.exporter, rows.span, rows.vantage, rows.flags,
         np.ascontiguousarray(rows.interface), np.ascontiguousarray(rows.mac), rows.counts, rows.peer_row,
-        rows.peer_bytes, rows.bit_row, rows.bit,
+        _words(rows.peer), rows.peer_bytes, rows.bit_row, rows.bit,
     )  # fmt: skip
     tick, first_ns = int(rows.tick.min()), int(rows.first_ns.min())
     found = _packed(table, home, len(heads), np.array([tick, first_ns], np.int64))
-    octets, keys, peers = found.octets.tobytes(), rows.key[found.first_row], rows.peer[found.peers]
-    made, at, row_at, key_at, peer_at, bit_at = [], 0, 0, 0, 0, 0
-    ends = (found.ends, found.row_ends, found.key_ends, found.peer_ends, found.bit_ends)
-    for head, pieces, (end, row_end, key_end, peer_end, bit_end) in zip(
-        heads, found.pieces, np.stack(ends, axis=1).tolist(), strict=True
-    ):
+    octets, differ = found.octets.data, found.differ.view(np.uint8) != 0
+    made, at, row_at, bit_at = [], 0, 0, 0
+    ends = np.stack((found.ends, found.row_ends, found.bit_ends), axis=1).tolist()
+    for place, (head, (end, row_end, bit_end)) in enumerate(zip(heads, ends, strict=True)):
         if row_end > row_at:
+            keys, keys_at, peers, peers_at = found.texts[place].tolist()
             head.rows = Laid(
                 rows=row_end - row_at,
                 bits=bit_end - bit_at,
                 tick=tick,
                 first_ns=first_ns,
-                pieces=pieces.tobytes(),
+                pieces=found.pieces[place].tobytes(),
+                keys=Texts(keys, _places_of(differ[place, :WIDTH]), keys_at),
+                peers=Texts(peers, _places_of(differ[place, WIDTH:]), peers_at),
                 octets=octets[at:end],
-                keys=keys[key_at:key_end].tobytes(),
-                peers=peers[peer_at:peer_end].tobytes(),
             )
         made.append(encode(head, None))
-        at, row_at, key_at, peer_at, bit_at = end, row_end, key_end, peer_end, bit_end
+        at, row_at, bit_at = end, row_end, bit_end
     return made
+
+
+def _words(texts: NDArray[np.bytes_]) -> NDArray[np.uint64]:
+    """Texts of a whole number of words, as these."""
+    return np.ascontiguousarray(texts).view(np.uint64).reshape(len(texts), texts.itemsize // 8)
+
+
+def _places_of(differ: NDArray[np.bool_]) -> bytes:
+    return np.flatnonzero(differ).astype(np.uint8).tobytes()
 
 
 @compiled
@@ -91,9 +100,11 @@ def _packed(table: Table, home: NDArray[np.int64], partitions: int, base: NDArra
     key, first_row, key_ends = _keys(table.number, order, ends)
     place = _places(order, ends)
     most = rows * PEERS + 2 * len(peers) + 2 * len(bits) + partitions * (COLUMNS + 1)  # and gaps before columns
+    most += len(first_row) * WIDTH // 8 + 2 * len(peers) + partitions * (WIDTH // 8 + 2)
     octets = np.empty(8 * most, np.uint8)
     pieces, octet_ends = np.zeros((partitions, COLUMNS, 2), np.int64), np.zeros(partitions, np.int64)
-    at, low, low_peer, low_bit = 0, 0, 0, 0
+    texts, differ = np.zeros((partitions, 4), np.int64), np.zeros((partitions, WIDTH // 8 + 2), np.uint64)
+    at, low, low_peer, low_bit, low_key = 0, 0, 0, 0, 0
     for partition in range(partitions):
         mine, met = order[low : ends[partition]], peers[low_peer : peer_ends[partition]]
         marked, into, begin = bits[low_bit : bit_ends[partition]], pieces[partition], at
@@ -118,12 +129,39 @@ def _packed(table: Table, home: NDArray[np.int64], partitions: int, base: NDArra
         for column in (0, BITS):  # they say how many there are, and stand where they are all zeros
             if into[column, 1] == 0:
                 at = _zeros(len(mine) if column == 0 else len(marked), octets, at, into[column])
+        named, low_key = first_row[low_key : key_ends[partition]], key_ends[partition]
+        texts[partition, 0], texts[partition, 1] = len(named), at - begin
+        at = _put_texts(table.key, named, octets, at, differ[partition, : WIDTH // 8])
+        texts[partition, 2], texts[partition, 3] = len(met), at - begin
+        at = _put_texts(table.peer, met, octets, at, differ[partition, WIDTH // 8 :])
         into[:, 0] -= begin
         while at % 8:
             octets[at] = 0
             at += 1
         octet_ends[partition] = at
-    return Packed(octets[:at], octet_ends, pieces, ends, bit_ends, first_row, key_ends, peers, peer_ends)
+    return Packed(octets[:at], octet_ends, pieces, ends, bit_ends, texts, differ)
+
+
+@compiled
+def _put_texts(
+    texts: NDArray[np.uint64], chosen: NDArray[np.int64], octets: NDArray[np.uint8], at: int, differ: NDArray[np.uint64]
+) -> int:
+    """Write the first of the chosen texts, and what all have in the places where one is not like it."""
+    if len(chosen) == 0:
+        return at
+    words, flat = texts.shape[1], texts.reshape(-1).view(np.uint8)
+    for one in chosen:
+        for word in range(words):
+            differ[word] |= texts[one, word] ^ texts[chosen[0], word]
+    width, first = 8 * words, 8 * words * chosen[0]
+    octets[at : at + width] = flat[first : first + width]
+    at += width
+    places = np.flatnonzero(differ.copy().view(np.uint8))
+    for one in chosen:
+        for place in places:
+            octets[at] = flat[width * one + place]
+            at += 1
+    return at
 
 
 @compiled

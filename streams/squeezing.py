@@ -10,14 +10,13 @@ LARGEST = 256 * 1024 * 1024
 """Octets. No message of ours holds more; who claims so has not been written by us."""
 
 
-def squeezed(raw: bytes, above: int) -> bytes:
-    """These octets behind one that says what was done: 1 where they were more than `above`, and were squeezed."""
-    small = len(raw) <= above
-    return b"\0" + raw if small else b"\1" + bytes(lz4.block.compress(raw))
+def squeezed(raw: bytes, above: int, *, head: bytes = b"") -> bytes:
+    """`head`, one octet that says what was done, and these: 1 where they were more than `above`, and were squeezed."""
+    return b"".join((head, b"\0", raw) if len(raw) <= above else (head, b"\1", lz4.block.compress(raw)))
 
 
-def restored(value: bytes) -> bytes:
-    """What `squeezed` was given. Raises BadInput."""
+def restored(value: bytes | memoryview) -> bytes | memoryview:
+    """What `squeezed` was given, where `value` begins behind the head. Raises BadInput."""
     if value[:1] == b"\0":
         return value[1:]
     if value[:1] != b"\1" or len(value) < 5:
