@@ -142,7 +142,7 @@ def run_clock(where: Where) -> None:
     fed = [source for source in settings.estate.site.sources if source.topic not in heard]
     topics = where.topics(settings, way, needs=(wire.HEALTH, *(source.topic for source in fed)))
     marking = Marking(scoring.tick_ms * 1_000_000, latenesses(fed, usual_ms=scoring.lateness_ms))
-    name = f"{socket.gethostname()}-{os.getpid()}"
+    name, told = f"{socket.gethostname()}-{os.getpid()}", version("cordon")
     stop = on_signals()
     with Publisher(way, topics) as publisher:
         log.warning("clock: a mark each %d ms on %s", scoring.tick_ms, ", ".join(marking.late_ns))
@@ -155,7 +155,7 @@ def run_clock(where: Where) -> None:
                 beaten = now
                 notes = tuple(f"{topic}: {count} lost, {publisher.why_lost}" for topic, count in publisher.lost.items())
                 beat = wire.Heartbeat(
-                    "clock", name, at_ns=now, event_ns=marking.earliest_ns, version=version("cordon"), notes=notes
+                    "clock", name, at_ns=now, event_ns=marking.earliest_ns, version=told, notes=notes
                 )
                 publisher.send(wire.HEALTH, wire.heartbeat_json(beat), key=name.encode())
             stop.wait(marking.wait_ns(now) / 1e9)

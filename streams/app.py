@@ -65,6 +65,7 @@ class Worker:
         self._tasks: list[asyncio.Task[None]] = []
         self._beats: list[asyncio.Future[Any]] = []  # on their way
         self._watched: dict[str, wire.DecisionNote] = {}
+        self._version = version("cordon")  # which reads a file
 
     async def guard(self, act: Callable[[], Awaitable[None]]) -> None:
         """Do something whose failure ends the worker. Faust itself drops what a hook or a task raises."""
@@ -194,7 +195,7 @@ class Worker:
             instance=self._crew.worker,
             at_ns=self._plan.wall_ns(),
             event_ns=min((lane.scorer.event_ns for lane in lanes), default=0),
-            version=version("cordon"),
+            version=self._version,
             lag=lag,
             oldest_ns=min(behind, default=0),
             sources=scored(lanes),
