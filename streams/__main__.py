@@ -154,9 +154,7 @@ def run_clock(where: Where) -> None:
             if now - beaten >= 1_000_000_000:
                 beaten = now
                 notes = tuple(f"{topic}: {count} lost, {publisher.why_lost}" for topic, count in publisher.lost.items())
-                beat = wire.Heartbeat(
-                    "clock", name, at_ns=now, event_ns=marking.earliest_ns, version=told, notes=notes
-                )
+                beat = wire.Heartbeat("clock", name, at_ns=now, event_ns=marking.earliest_ns, version=told, notes=notes)
                 publisher.send(wire.HEALTH, wire.heartbeat_json(beat), key=name.encode())
             stop.wait(marking.wait_ns(now) / 1e9)
 
