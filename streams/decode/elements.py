@@ -46,10 +46,14 @@ class Slot(IntEnum):
     BACK_OCTETS = 32  # of a record that tells both directions: what the one who was spoken to sent
     BACK_PACKETS = 33
     BACK_FLAGS = 34
+    SECTION = 35  # where the first octets of a sampled packet stand, and how many there are
+    SECTION_SIZE = 36
+    PACKET_OCTETS = 37  # of that packet, as long as it was
 
 
 SLOTS = len(Slot)
-WIDE = frozenset({Slot.SRC6, Slot.DST6})
+WIDE = frozenset({Slot.SRC6, Slot.DST6, Slot.SECTION})
+"""Slots of two words."""
 
 
 class Unit(IntEnum):
@@ -68,6 +72,9 @@ REVERSE = 29305
 BACK = 1 << 16
 """Added to the numbers of such elements."""
 
+IP_SECTION = 313
+"""The element whose section begins with the IP header; the others' begin with the frame's (RFC 7133, 3)."""
+
 ELEMENTS: Mapping[int, Slot] = MappingProxyType(
     {
         1: Slot.OCTETS, 2: Slot.PACKETS, 3: Slot.FLOWS, 4: Slot.PROTOCOL, 6: Slot.FLAGS,
@@ -83,7 +90,8 @@ ELEMENTS: Mapping[int, Slot] = MappingProxyType(
         231: Slot.OCTETS, 232: Slot.BACK_OCTETS, 299: Slot.BACK_PACKETS, BACK | 1: Slot.BACK_OCTETS,
         BACK | 2: Slot.BACK_PACKETS, BACK | 6: Slot.BACK_FLAGS, BACK | 85: Slot.BACK_OCTETS,
         BACK | 86: Slot.BACK_PACKETS, 252: Slot.INPUT, 298: Slot.PACKETS, 302: Slot.SAMPLER, 305: Slot.INTERVAL,
-        306: Slot.SPACE, 309: Slot.SIZE, 310: Slot.POPULATION, 352: Slot.OCTETS,
+        306: Slot.SPACE, 309: Slot.SIZE, 310: Slot.POPULATION, 352: Slot.OCTETS, 104: Slot.SECTION,
+        224: Slot.PACKET_OCTETS, 312: Slot.PACKET_OCTETS, IP_SECTION: Slot.SECTION, 315: Slot.SECTION,
     }
 )  # fmt: skip
 """Element → what it says."""
@@ -91,7 +99,7 @@ ELEMENTS: Mapping[int, Slot] = MappingProxyType(
 PREFERRED = (
     1, 2, 85, 86, 231, 298, 352, 23, 24,  # counts as they came in, from the flow's start, of its initiator; after NAT
     152, 153, 154, 155, 156, 157, 150, 151, 22, 21, 158, 159, 161, 162,  # times, the finest that need no other clock
-    7, 11, 182, 183, 180, 181, 32, 139, 10, 252, 302, 48, 305, 50, 34,
+    7, 11, 182, 183, 180, 181, 32, 139, 10, 252, 302, 48, 305, 50, 34, 315, IP_SECTION, 312,
 )  # fmt: skip
 """Where a template has several elements that say the same, the first of these is read."""
 

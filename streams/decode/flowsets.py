@@ -55,7 +55,7 @@ def _read(reading: "_Reading", rows: NDArray[np.int64], broken: NDArray[np.int64
     records = None
     if wanted.any():
         kept = read if wanted.all() else read.picked(wanted)
-        records = meant(kept, origin, layouts, exporters, reading.known)
+        records = meant(kept, origin, layouts, exporters, reading.known, payload)
     home = reading.home(datagram)
     return Exported(
         records=records,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from controller.domain.errors import BadInput
 from streams.decode.compiled import borrowing
-from streams.decode.elements import BACK, ELEMENTS, PREFERRED, REVERSE, SLOTS, UNITS, WIDE, Slot, Unit
+from streams.decode.elements import BACK, ELEMENTS, IP_SECTION, PREFERRED, REVERSE, SLOTS, UNITS, WIDE, Slot, Unit
 from streams.decode.packets import number
 
 V9, IPFIX = 9, 10
@@ -24,9 +24,12 @@ SHORTEST = 4
 """Octets. Shorter records say nothing that is read here, and a set of them would take much room."""
 
 _UNREAD = -1
+_NUMBER, _ADDRESS, _SECTION = range(3)
+"""How a field is read: a number, an address of two, or where a section stands and how long it is."""
 _ENTERPRISE = 0x8000
 _SCOPE_INTERFACE_V9 = 2  # RFC 3954, 6.1
 _TIMES = (Slot.START, Slot.END, Slot.DURATION)
+_COUNTS = frozenset({Slot.OCTETS, Slot.PACKETS})
 _pair = struct.Struct(">HH").unpack_from
 
 
@@ -87,7 +90,20 @@ class Layout:
     @property
     def counts_traffic(self) -> bool:
         """Whether its records say how much was sent."""
-        return not self.options and bool(self.held & {Slot.OCTETS, Slot.PACKETS})
+        return not self.options and (self.samples_packets or bool(self.held & _COUNTS))
+
+    @property
+    def samples_packets(self) -> bool:
+        """Whether its records are packets that were sampled, each told by its first octets (RFC 5476, 6.4)."""
+        return Slot.SECTION in self.held and not self.held & _COUNTS
+
+    @property
+    def section_is_ip(self) -> bool:
+        """Whether these octets begin with the IP header, and not with the frame's."""
+        return any(
+            slot == Slot.SECTION and element == IP_SECTION
+            for element, slot in zip(self.elements, self.slots, strict=True)
+        )
 
     @property
     def tells_sampling(self) -> bool:
@@ -197,10 +213,10 @@ def values(
     first = np.concatenate(([0], np.cumsum([len(layout.lengths) for layout in layouts]))).astype(np.int64)
     lengths = np.array([length for layout in layouts for length in layout.lengths], np.int64)
     slots = np.array([slot for layout in layouts for slot in layout.slots], np.int64)
-    wide = np.isin(slots, list(WIDE))
+    kind = np.where(slots == Slot.SECTION, _SECTION, np.where(np.isin(slots, list(WIDE)), _ADDRESS, _NUMBER))
     fixed = np.array([VARIABLE not in layout.lengths for layout in layouts], np.bool_)
     place = np.where(slots >= 0, row[slots], _UNREAD)
-    count = _read(data, start, end, which, first, lengths, place, least, fixed, wide, rows, of, cut)
+    count = _read(data, start, end, which, first, lengths, place, least, fixed, kind, rows, of, cut)
     return Values(rows[:, :count], row, of[:count], cut)
 
 
@@ -215,7 +231,7 @@ def _read(
     place: NDArray[np.int64],
     least: NDArray[np.int64],
     fixed: NDArray[np.bool_],
-    wide: NDArray[np.bool_],
+    kind: NDArray[np.int64],
     rows: NDArray[np.uint64],
     of: NDArray[np.int64],
     cut: NDArray[np.bool_],
@@ -225,7 +241,7 @@ def _read(
     for one in range(len(start)):
         at, stop, layout = start[one], end[one], which[one]
         low, high = first[layout], first[layout + 1]
-        fields = lengths[low:high], place[low:high], wide[low:high]
+        fields = lengths[low:high], place[low:high], kind[low:high]
         before = count
         if fixed[layout]:
             count += (stop - at) // least[layout]
@@ -247,15 +263,18 @@ def _fixed(
     records: int,
     lengths: NDArray[np.int64],
     place: NDArray[np.int64],
-    wide: NDArray[np.bool_],
+    kind: NDArray[np.int64],
     rows: NDArray[np.uint64],
     before: int,
 ) -> None:
     """Records that are all of one length, field by field."""
     for field in range(len(lengths)):
         size, row = lengths[field], place[field]
-        if row >= 0 and not wide[field]:
+        if row >= 0 and kind[field] == _NUMBER:
             _numbers(data, at + max(size - 8, 0), min(size, 8), apart, records, rows[row], before)
+        elif row >= 0 and kind[field] == _SECTION:
+            for record in range(records):
+                rows[row, before + record], rows[row + 1, before + record] = at + record * apart, size
         elif row >= 0 and size == 16:
             _numbers(data, at, 8, apart, records, rows[row], before)
             _numbers(data, at + 8, 8, apart, records, rows[row + 1], before)
@@ -271,7 +290,7 @@ def _varying(
     stop: int,
     lengths: NDArray[np.int64],
     place: NDArray[np.int64],
-    wide: NDArray[np.bool_],
+    kind: NDArray[np.int64],
     rows: NDArray[np.uint64],
     record: int,
 ) -> int:
@@ -282,8 +301,10 @@ def _varying(
             size, at = _size(data, at, stop)
         if size > stop - at:
             return -1
-        if row >= 0 and not wide[field]:
+        if row >= 0 and kind[field] == _NUMBER:
             rows[row, record] = np.uint64(number(data, at + max(size - 8, 0), min(size, 8)))
+        elif row >= 0 and kind[field] == _SECTION:
+            rows[row, record], rows[row + 1, record] = at, size
         elif row >= 0:
             rows[row, record] = np.uint64(number(data, at, 8)) if size == 16 else np.uint64(0)
             rows[row + 1, record] = np.uint64(number(data, at + 8, 8)) if size == 16 else np.uint64(0)

@@ -13,6 +13,7 @@ from streams.decode.elements import SLOTS, Slot, Unit
 from streams.decode.interning import interned
 from streams.decode.layouts import Layout, Values
 from streams.decode.records import MAPPED, Records, joined, picked
+from streams.decode.sections import opened
 from streams.decode.templates import Speaker, Templates
 
 HIGHEST = 1 << 48
@@ -45,10 +46,15 @@ def believable(read: Values) -> NDArray[np.bool_]:
 
 
 def meant(
-    read: Values, origin: Origin, layouts: Sequence[Layout], exporters: Sequence[bytes], known: Templates
+    read: Values,
+    origin: Origin,
+    layouts: Sequence[Layout],
+    exporters: Sequence[bytes],
+    known: Templates,
+    payload: NDArray[np.uint8],
 ) -> Records:
     """The records of sets that count traffic. One that tells of both directions comes to two."""
-    there = _there(read, origin, layouts, exporters, known)
+    there = opened(_there(read, origin, layouts, exporters, known), read, origin.which[read.of], layouts, payload)
     octets, packets = read.column(Slot.BACK_OCTETS), read.column(Slot.BACK_PACKETS)
     both = (octets > 0) | (packets > 0)
     return joined((there, _back(there, read, both))) if both.any() else there

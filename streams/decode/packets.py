@@ -74,18 +74,25 @@ def parse(
     """
     fields[_PROTOCOL] = -1
     finish = at + whole
-    ether = 0x0800 if kind == IPV4 else 0x86DD if kind == IPV6 else 0
     if kind == ETHERNET:
         if end - at < 14:
             fields[_MALFORMED] = 1
             return
         words[_DST_MAC] = np.uint64(number(data, at, 6))
         words[_SRC_MAC] = np.uint64(number(data, at + 6, 6))
-        ether, at = _untagged(data, at + 12, end)
+    ether, at = packet_at(data, at, end, kind)
     if ether == 0x0800:
         _ipv4(data, at, end, finish, fields, words)
     elif ether == 0x86DD:
         _ipv6(data, at, end, finish, fields, words)
+
+
+@inlined
+def packet_at(data: NDArray[np.uint8], at: int, end: int, kind: int) -> tuple[int, int]:
+    """What is in a frame, as an EtherType, and where that begins; 0 for what is not known."""
+    if kind == ETHERNET and end - at >= 14:
+        return _untagged(data, at + 12, end)
+    return 0x0800 if kind == IPV4 else 0x86DD if kind == IPV6 else 0, at
 
 
 @inlined

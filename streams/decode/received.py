@@ -25,6 +25,7 @@ from streams.decode.stamps import FUTURE_NS
 from streams.decode.templates import Templates
 
 KEPT_OF_A_REASON = 16
+_FRAME_SECTION = 315
 _UNLISTED, _SFLOW, _UNKNOWN = -6, -5, 0
 _SFLOW5, _NETFLOW5 = sflow.VERSION, netflow5.VERSION
 
@@ -103,6 +104,8 @@ def prepare() -> None:
     flows = struct.pack("!2H", netflow5.VERSION, 1) + bytes(netflow5.HEADER - 4 + netflow5.RECORD)
     template = struct.pack("!12H", 2, 24, FIRST_DATA, 4, 8, 4, 12, 4, 1, 4, 2, 4)
     sets = template + struct.pack("!2H", FIRST_DATA, 20) + bytes(16)
+    sets += struct.pack("!6H", 2, 12, FIRST_DATA + 1, 1, _FRAME_SECTION, len(header))
+    sets += struct.pack("!2H", FIRST_DATA + 1, 4 + len(header)) + header
     templated = struct.pack("!2H3I", IPFIX, 16 + len(sets), 1, 1, 1) + sets
     every = [packets, flows, templated]
     decode(
