@@ -1,6 +1,6 @@
 """Frames of records become activity: one row per host or attachment, exporter and tick, for each activity partition."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import msgspec
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from controller.domain.estate import Estate, Source, SourceFormat
 from controller.domain.rulebook import Rulebook
 from streams.accusing import Accuser
-from streams.decode import Reject, fastnetmon, goflow2, pmacct
+from streams.decode import Reject, fastnetmon, goflow2, logs, pmacct
 from streams.decode.columns import Flows
 from streams.decode.flows import Trust
 from streams.grouping import Grouping
@@ -62,7 +62,7 @@ class _Format:
     memory: Callable[[bytes | None], Memory | None] = lambda _: None
 
 
-def _formats(wanted: Iterable[SourceFormat]) -> Mapping[SourceFormat, _Format]:
+def _formats(wanted: Collection[SourceFormat]) -> Mapping[SourceFormat, _Format]:
     """What reads each format. Compiled code is loaded only where a source needs it, and then at once."""
     made = {
         SourceFormat.GOFLOW2_JSON: _Format(lambda frame, trust, _: goflow2.decode(frame, trust)),
@@ -71,6 +71,8 @@ def _formats(wanted: Iterable[SourceFormat]) -> Mapping[SourceFormat, _Format]:
     }
     if SourceFormat.DATAGRAMS in wanted:
         made[SourceFormat.DATAGRAMS] = _datagrams()
+    if SourceFormat.SYSLOG in wanted:
+        logs.prepare()
     return made
 
 
@@ -94,7 +96,7 @@ class Combiner:
         self._grouping = Grouping(Places(estate), estate.site.expected, tick_ns=self._tick_ns)
         self._devices = frozenset(str(exporter) for exporter in estate.exporters)
         self._accuser = Accuser(estate)
-        self._formats = _formats(source.format for source in estate.site.sources)
+        self._formats = _formats({source.format for source in estate.site.sources})
         self._prepare()
 
     def _prepare(self) -> None:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from controller.domain.errors import BadInput
 from streams.decode.datagrams import Datagrams
 from streams.decode.exports import Heads, heads, sets
-from streams.decode.layouts import FIRST_DATA, IPFIX, SHORTEST, V9, Layout, templates, values
+from streams.decode.layouts import FIRST_DATA, IPFIX, V9, Layout, templates, values
 from streams.decode.meaning import Origin, believable, hear_sampling, meant
 from streams.decode.records import Records
 from streams.decode.templates import Speaker, Templates, Waiting
@@ -40,9 +40,9 @@ def exported(frame: Datagrams, version: NDArray[np.int64], chosen: NDArray[np.in
 
 def _read(reading: "_Reading", rows: NDArray[np.int64], broken: NDArray[np.int64]) -> Exported:
     layouts, exporters = reading.layouts, reading.frame.exporters
-    tiny = np.array([layout.least < SHORTEST for layout in layouts], np.bool_)[rows[3]]
+    tiny = np.array([layout.tiny for layout in layouts], np.bool_)[rows[3]]
     skipped = sum((end - start) // layouts[which].least for _, start, end, which in rows[:, tiny].T.tolist())
-    datagram, start, end, which = rows[:, ~tiny]
+    datagram, start, end, which = np.compress(~tiny, rows, axis=1)
     payload = np.frombuffer(b"".join((reading.frame.payload, *(one.octets for one in reading.waited))), np.uint8)
     read = values(payload, start, end, which, layouts)
     origin = reading.origin(datagram, which)

@@ -21,7 +21,7 @@ V9, IPFIX = 9, 10
 FIRST_DATA = 256
 VARIABLE = 0xFFFF
 SHORTEST = 4
-"""Octets. Shorter records say nothing that is read here, and a set of them would take much room."""
+"""Octets. Shorter records of one length say nothing that is read here, and a set of them would take much room."""
 
 _UNREAD = -1
 _NUMBER, _ADDRESS, _SECTION = range(3)
@@ -86,6 +86,11 @@ class Layout:
     def least(self) -> int:
         """Octets of the shortest record."""
         return sum(1 if length == VARIABLE else length for length in self.lengths)
+
+    @property
+    def tiny(self) -> bool:
+        """Whether its records are too short to say anything."""
+        return self.least < SHORTEST and VARIABLE not in self.lengths
 
     @property
     def counts_traffic(self) -> bool:
@@ -187,8 +192,11 @@ class Values:
         return answer
 
     def picked(self, chosen: NDArray[np.bool_]) -> "Values":
-        """These records only."""
-        return Values(self.rows[:, chosen], self.row, self.of[chosen], self.cut)
+        """These records only; their rows stand apart as those of `values` do, so that loops meet one layout."""
+        of = self.of[chosen]
+        rows = np.empty((len(self.rows), len(of) + 1), np.uint64)[:, : len(of)]
+        np.compress(chosen, self.rows, axis=1, out=rows)
+        return Values(rows, self.row, of, self.cut)
 
 
 def values(

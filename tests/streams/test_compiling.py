@@ -16,7 +16,8 @@ from tests.streams import sflow_cases as samples
 from tests.streams.world import EDGE, FLOWS, MINUTE, SECOND, START, flood, frame, inbound, record, site, warm
 
 DATAGRAMS = Source("cordon.flows.wire", SourceFormat.DATAGRAMS)
-
+LOGS = Source("cordon.syslog", SourceFormat.SYSLOG)
+DROPPED = "<4>Nov 30 10:00:0{} gw kernel: drop IN=eth1 OUT=eth0 SRC=198.18.4.{} DST=203.0.113.9 PROTO=TCP DPT=445"
 
 LATER = START + 6 * SECOND
 
@@ -32,29 +33,43 @@ def signatures() -> dict[str, int]:
     return found
 
 
+def datagrams() -> tuple[bytes, ...]:
+    """One or more of each kind, also such as need to be picked apart: sampling beside traffic, packets beside flows."""
+    header = samples.ethernet(samples.ipv4(samples.udp()))
+    flowset = cases.template(256, cases.PLAIN)
+    sampled = cases.options9(258, [(1, 4)], [(34, 4)])
+    return (
+        cases.netflow5(cases.Five(src="198.18.4.7", dst="203.0.113.9", src_port=7)),
+        cases.netflow9(cases.a_set(0, flowset), cases.a_set(256, cases.plain())),
+        cases.netflow9(cases.a_set(1, sampled), cases.a_set(258, bytes(7) + b"\x08"), cases.a_set(256, cases.plain())),
+        cases.ipfix(cases.a_set(2, flowset), cases.a_set(256, cases.plain() * 3)),
+        cases.ipfix(
+            cases.a_set(2, cases.template(257, [(315, 0xFFFF), (312, 2)])),
+            cases.a_set(257, bytes([len(header)]) + header + cases.number(len(header), 2)),
+        ),
+        samples.datagram(samples.sample(samples.raw(header)), samples.counters(samples.interface(7))),
+        samples.datagram(samples.expanded(samples.raw(samples.ethernet(samples.ipv6(samples.udp()), 0x86DD)))),
+    )
+
+
 def test_after_compiling_ahead_nothing_of_a_frames_way_makes_anything_compile() -> None:
     compile_all()
     before = signatures()
     assert len(before) > 5
-    combiner = Combiner(Estate(replace(site(), sources=(*site().sources, DATAGRAMS))), Rulebook(1), partitions=4)
+    combiner = Combiner(Estate(replace(site(), sources=(*site().sources, DATAGRAMS, LOGS))), Rulebook(1), partitions=4)
     known = combiner.memory(DATAGRAMS)
-    flowset = cases.template(256, cases.PLAIN)
-    datagrams = (
-        cases.netflow5(cases.Five(src="198.18.4.7", dst="203.0.113.9", src_port=7)),
-        cases.netflow9(cases.a_set(0, flowset), cases.a_set(256, cases.plain())),
-        cases.ipfix(cases.a_set(2, flowset), cases.a_set(256, cases.plain())),
-        samples.datagram(
-            samples.sample(samples.raw(samples.ethernet(samples.ipv4(samples.udp())))),
-            samples.counters(samples.interface(7)),
-        ),
-    )
     sender = packed(ip_address(EDGE))
-    received = 0
-    for one in datagrams:
-        wire = frame_of([sender], [0], [START], [one])
-        received += combiner.frame(wire, source=DATAGRAMS, kafka_ns=START, memory=known).rows
-    assert received >= len(datagrams), "every kind was read"
+    alone = [[one] for one in datagrams()]
+    for some in (*alone, list(datagrams())):
+        wire = frame_of([sender], [0] * len(some), [START] * len(some), some)
+        made = combiner.frame(wire, source=DATAGRAMS, kafka_ns=START, memory=known)
+        assert made.received > made.skipped, "every kind was read"
+        assert made.rejects == ()
     assert combiner.frame(frame([record(START, "198.18.4.7")]), source=FLOWS, kafka_ns=START).received == 1
+    for count in (1, 2, 3):
+        lines = [DROPPED.format(number, number).encode() for number in range(count)]
+        wire = frame_of([sender], [0] * count, [START] * count, lines)
+        assert combiner.frame(wire, source=LOGS, kafka_ns=START).rows == count
     bench = warm(partitions=2)
     bench.run([*flood("198.18.0.7"), inbound(START, "198.18.0.8", time_flow_start_ns=START - MINUTE)], until_ns=LATER)
     bench.become(bench.saved()).mark(LATER + MINUTE)

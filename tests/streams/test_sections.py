@@ -57,6 +57,13 @@ def test_a_sampled_frame_is_told_as_sflow_would_have_it(frame: bytes) -> None:
     ]
 
 
+def test_a_template_of_nothing_but_the_section_is_read() -> None:
+    said = columns(
+        ipfix(a_set(2, template(256, ((FRAME, LENGTH),))), a_set(256, var(FRAMES["udp"]) + var(FRAMES["syn"])))
+    )
+    assert said.protocol.tolist() == [17, 6]
+
+
 def test_a_frame_of_which_the_first_octets_came_counts_as_long_as_it_was() -> None:
     one = columns(framed(ethernet(ipv4(udp(octets=1400)))[:128], whole=1442))
     assert (one.bytes.tolist(), one.packets.tolist(), one.malformed.tolist()) == ([1442], [1], [False])
