@@ -1,7 +1,10 @@
-"""Frames of records become activity: one row per host or attachment, exporter and tick, for each activity partition."""
+"""Frames of records become activity: one row per host or attachment, exporter and tick, for each activity partition.
+
+Frames of a partition are gathered until somebody asks what they come to.
+"""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import numpy as np
@@ -13,15 +16,14 @@ from streams.accusing import Accuser
 from streams.decode import Reject, fastnetmon, goflow2, logs, pmacct
 from streams.decode.columns import Flows
 from streams.decode.flows import Trust
-from streams.grouping import Grouping
+from streams.gathering import Gathered
+from streams.grouping import Gathering, Grouping
 from streams.hearing import Heard, heard
 from streams.keys import buckets_of, key_array, scope_digest
 from streams.lessons import Memory
 from streams.links import suffering
-from streams.messages import Body, encode
-from streams.packing import bodies
 from streams.places import Places
-from streams.rows import Claim, Sighting, Symptom
+from streams.rows import Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +45,8 @@ class Combined:
     received: int
     skipped: int
     rejects: tuple[Reject, ...]
-    rows: int
-    bodies: tuple[bytes, ...]  # one per activity partition; b"" when there is nothing to say
+    rows: int = 0  # and claims
+    bodies: tuple[bytes, ...] = ()  # one per activity partition, where the frame was not gathered with others
     exporters: Mapping[str, ExporterSeen] = field(default_factory=dict)
     latest_ns: int = 0  # latest receipt stamp in the frame; 0 when no record carried one
 
@@ -93,7 +95,8 @@ class Combiner:
     def __init__(self, estate: Estate, rules: Rulebook, *, partitions: int) -> None:
         self._estate, self._rules, self._partitions = estate, rules, partitions
         self._tick_ns = rules.scoring.tick_ms * 1_000_000
-        self._grouping = Grouping(Places(estate), estate.site.expected, tick_ns=self._tick_ns)
+        self._places = Places(estate)
+        self._groupings: dict[str, Grouping] = {}
         self._devices = frozenset(str(exporter) for exporter in estate.exporters)
         self._accuser = Accuser(estate)
         self._formats = _formats({source.format for source in estate.site.sources})
@@ -104,7 +107,9 @@ class Combiner:
         ours = [str(address) for host in self._estate.site.hosts[:1] for address in host.addresses[:1]]
         said = {"type": "NETFLOW_V5", "bytes": 1, "packets": 1, "src_addr": "".join(ours), "dst_addr": "".join(ours)}
         source = Source("", SourceFormat.GOFLOW2_JSON)
-        self._flows(goflow2.decode(msgspec.json.encode(said), self._trust(source, 1)), source)
+        gathered = self.gathered(source)
+        self._flows(goflow2.decode(msgspec.json.encode(said), self._trust(source, 1)), gathered)
+        gathered.told()
 
     def memory(self, source: Source, saved: bytes | None = None) -> Memory | None:
         """What reading a partition of `source` has to remember: anew, or as it was saved; None where that is nothing.
@@ -114,15 +119,38 @@ class Combiner:
         known = self._formats.get(source.format)
         return None if known is None else known.memory(saved)
 
-    def frame(self, value: bytes, *, source: Source, kafka_ns: int, memory: Memory | None = None) -> Combined:
-        """Combine one Kafka message of `source`; `kafka_ns` is its timestamp. Never raises for bad input.
+    def gathered(self, source: Source) -> Gathered:
+        """What messages of a source's partition say, of which nothing was read yet."""
+        grouping = self._groupings.get(source.scope)
+        if grouping is None:
+            grouping = self._groupings[source.scope] = Grouping(
+                self._places,
+                self._estate.site.expected,
+                scope_digest(source.scope),
+                homes=self._home,
+                tick_ns=self._tick_ns,
+            )
+        return Gathered(source.topic, Gathering(grouping), partitions=self._partitions)
 
-        A message teaches `memory`, and is read as if nothing came before it where there is none.
+    def take(
+        self, value: bytes, gathered: Gathered, *, source: Source, kafka_ns: int, memory: Memory | None = None
+    ) -> Combined:
+        """Add what a Kafka message of `source` says to what is gathered; `kafka_ns` is its timestamp.
+
+        Never raises for bad input. A message teaches `memory`, and is read as if nothing came before it where there is
+        none. Nothing is added where it raises.
         """
         if source.format is SourceFormat.SYSLOG:
-            return self._logs(value, source, kafka_ns)
+            return self._logs(value, gathered, source, kafka_ns)
         flows = self._formats[source.format].decode(value, self._trust(source, kafka_ns), memory)
-        return self._flows(flows, source)
+        return self._flows(flows, gathered)
+
+    def frame(self, value: bytes, *, source: Source, kafka_ns: int, memory: Memory | None = None) -> Combined:
+        """One message by itself, with a body for each activity partition; b"" where there is nothing to say."""
+        gathered = self.gathered(source)
+        combined = self.take(value, gathered, source=source, kafka_ns=kafka_ns, memory=memory)
+        rows, told = len(gathered.flows), gathered.told(rows=1 << 30)
+        return replace(combined, rows=combined.rows + rows, bodies=tuple(b"".join(bodies) for bodies in told))
 
     def _trust(self, source: Source, kafka_ns: int) -> Trust:
         named = frozenset(str(exporter) for exporter in source.exporters) or self._devices
@@ -136,29 +164,23 @@ class Combiner:
             renormalised=source.renormalised,
         )
 
-    def _flows(self, flows: Flows, source: Source) -> Combined:
+    def _flows(self, flows: Flows, gathered: Gathered) -> Combined:
         symptoms = suffering(flows.links, flows.linked, self._estate, self._rules.detectors.attribution)
-        if flows.columns is None:
-            said_of_links = self._told_body(source, [], [], symptoms)
-            return Combined(flows.received, flows.skipped, flows.rejects, 0, (said_of_links,) * self._partitions)
         columns = flows.columns
-        grouped = self._grouping.rows(columns, scope_digest(source.scope))
-        rows = grouped.rows
-        home = np.zeros(0, np.int64) if rows is None else self._home(rows.key)
-        said = heard(columns, home, grouped.counted, tick_ns=self._tick_ns)
-        sightings = _sightings(said, columns.exporters)
-        heads = [
-            Body(source.topic, ticks, list(columns.exporters), symptoms=symptoms, sightings=sightings)
-            for ticks in _shares(said, self._partitions)
-        ]
+        if columns is None:
+            gathered.suffer(symptoms)
+            return Combined(flows.received, flows.skipped, flows.rejects)
+        home = gathered.flows.add(columns)
+        said = heard(columns, home, partitions=self._partitions, tick_ns=self._tick_ns)
+        gathered.suffer(symptoms)
+        for partition, tick, records in said.shares.tolist():
+            gathered.hear(partition, tick, records)
+        for exporter, tick, records, last_ns, sampling in said.sightings.tolist():
+            gathered.see(Sighting(columns.exporters[exporter], tick, records, last_ns, sampling))
         return Combined(
             received=flows.received,
             skipped=flows.skipped,
             rejects=flows.rejects,
-            rows=0 if rows is None else len(rows),
-            bodies=tuple(
-                [encode(head, None) for head in heads] if rows is None else bodies(heads, rows, grouped.keys, home)
-            ),
             exporters=_seen(said, columns.exporters),
             latest_ns=int(columns.receipt_ns.max()),
         )
@@ -168,55 +190,26 @@ class Combiner:
         answer: NDArray[np.int64] = buckets_of(keys, self._rules.scoring.buckets) % self._partitions
         return answer
 
-    def _homes(self, keys: list[bytes]) -> list[int]:
-        return self._home(key_array(keys)).tolist() if keys else []
-
-    def _logs(self, value: bytes, source: Source, kafka_ns: int) -> Combined:
+    def _logs(self, value: bytes, gathered: Gathered, source: Source, kafka_ns: int) -> Combined:
         said = self._accuser.frame(value, source=source, kafka_ns=kafka_ns)
-        claims: list[list[Claim]] = [[] for _ in range(self._partitions)]
-        for claim, home in zip(said.claims, self._homes([claim.key for claim in said.claims]), strict=True):
-            claims[home].append(claim)
+        homes = self._home(key_array([claim.key for claim in said.claims])).tolist() if said.claims else []
+        for claim, home in zip(said.claims, homes, strict=True):
+            gathered.claim(home, claim)
         ticks, lines = np.unique(said.heard // self._tick_ns, return_counts=True)
-        heard = list(zip(ticks.tolist(), lines.tolist(), strict=True))
-        made = [
-            self._told_body(source, heard if partition == 0 else [], mine, said.symptoms)
-            for partition, mine in enumerate(claims)
-        ]
+        for tick, count in zip(ticks.tolist(), lines.tolist(), strict=True):
+            gathered.hear(0, tick, count)
+        gathered.suffer(said.symptoms)
         return Combined(
             received=said.received,
             skipped=said.skipped,
             rejects=said.rejects,
             rows=len(said.claims),
-            bodies=tuple(made),
             exporters={
                 sender: ExporterSeen(count, last_ns, fragments_visible=False)
                 for sender, (count, last_ns) in said.senders.items()
             },
             latest_ns=max((last_ns for _, last_ns in said.senders.values()), default=0),
         )
-
-    def _told_body(
-        self, source: Source, heard: list[tuple[int, int]], claims: list[Claim], symptoms: list[Symptom]
-    ) -> bytes:
-        if not (heard or claims or symptoms):
-            return b""
-        return encode(Body(source.topic, heard, [], claims=claims, symptoms=symptoms), None)
-
-
-def _shares(said: Heard, partitions: int) -> list[list[tuple[int, int]]]:
-    """Ticks, and the records of each that a partition counts, for each partition."""
-    shares: list[list[tuple[int, int]]] = [[] for _ in range(partitions)]
-    for partition, tick, records in said.shares.tolist():
-        shares[partition].append((tick, records))
-    return [sorted(one) for one in shares]
-
-
-def _sightings(said: Heard, names: tuple[str, ...]) -> list[Sighting]:
-    """Each exporter in each tick of the frame: every partition hears them, for each judges silence by itself."""
-    return [
-        Sighting(names[exporter], tick, records, last_ns, sampling)
-        for exporter, tick, records, last_ns, sampling in sorted(said.sightings.tolist())
-    ]
 
 
 def _seen(said: Heard, names: tuple[str, ...]) -> dict[str, ExporterSeen]:

@@ -1,5 +1,6 @@
 """What Places answered before, by number, so that a frame asks only about whom it is the first to name."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from streams.decode.compiled import compiled
 from streams.decode.interning import Directory
 from streams.keys import ATTACHMENT, hash_words, key_array
 from streams.places import Charged, Owner, Places
+from streams.rows import SKETCH_BITS
 
 _REMEMBERED = 100_000
 _NOBODY = -1
@@ -23,12 +25,29 @@ class Named:
     key: NDArray[np.int32]  # number of the owner's key; -1 when the address is not ours
     group: NDArray[np.bool_]
     hashed: NDArray[np.uint64]
+    bit: NDArray[np.int16]  # of a sketch
 
-    def of(self, place: NDArray[np.int32]) -> "Named":
-        """Of these addresses in this order; the last one once more, for a record without an address is nobody's."""
-        key = np.append(self.key[place], np.int32(_NOBODY))
-        hashed = self.hashed[np.append(place, place[-1:])] if len(place) else np.zeros(1, np.uint64)
-        return Named(key, np.append(self.group[place], np.False_), hashed)
+    def then(self, key: NDArray[np.int32], group: NDArray[np.bool_], hashed: NDArray[np.uint64]) -> "Named":
+        """These, and after them others."""
+        bit = (hashed % np.uint64(SKETCH_BITS)).astype(np.int16)
+        return Named(
+            np.append(self.key, key),
+            np.append(self.group, group),
+            np.append(self.hashed, hashed),
+            np.append(self.bit, bit),
+        )
+
+
+_NONE_NAMED = Named(np.zeros(0, np.int32), np.zeros(0, np.bool_), np.zeros(0, np.uint64), np.zeros(0, np.int16))
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """N keys by number."""
+
+    key: NDArray[np.bytes_]
+    attached: NDArray[np.bool_]
+    home: NDArray[np.int16]  # the activity partition
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +60,16 @@ class Charges:
 
 
 class Answers:
-    """The answers in one scope; forgotten whole when they grow too many. Remembering changes no result."""
+    """The answers in one scope; forgotten whole when they grow too many. Remembering changes no result.
 
-    def __init__(self, places: Places, scope: bytes) -> None:
-        self._places, self._scope = places, scope
+    `homes` tells the activity partition of keys. Numbers mean something within one `age` only.
+    """
+
+    def __init__(
+        self, places: Places, scope: bytes, homes: Callable[[NDArray[np.bytes_]], NDArray[np.int64]]
+    ) -> None:
+        self._places, self._scope, self._homes = places, scope, homes
+        self.age = 0
         self._begin()
 
     def _begin(self) -> None:
@@ -53,21 +78,33 @@ class Answers:
         self._macs: dict[int, int] = {}
         self._keys: dict[bytes, int] = {}
         self._owners: list[Owner] = []
-        self._named = Named(np.zeros(0, np.int32), np.zeros(0, np.bool_), np.zeros(0, np.uint64))
+        self.named = _NONE_NAMED
         self.charges = Charges(np.zeros(0, np.int32), np.zeros((0, 4), np.int64), np.zeros(0, np.bool_))
-        self.keys, self.attached = key_array(()), np.zeros(0, np.bool_)
+        self.keys = Keys(key_array(()), np.zeros(0, np.bool_), np.zeros(0, np.int16))
 
-    def hear(self, flows: Columns) -> tuple[Named, NDArray[np.int32]]:
-        """What is known of the addresses of a frame, and the number of each record's charge."""
+    def room(self) -> None:
+        """Forget everything where there is too much: numbers that were told before mean nothing any more."""
         if max(len(self._addresses), len(self._asked), len(self._macs), len(self._exporters)) > _REMEMBERED:
+            self.age += 1
             self._begin()
+
+    @property
+    def words(self) -> NDArray[np.uint64]:
+        """The addresses by number, two words each."""
+        return self._addresses.pairs(0)
+
+    def hear(self, flows: Columns) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The number of each address of a frame, and of each record's charge."""
         place = self._placed(flows)
         charge = self._charged(flows, place)
-        if len(self._keys) > len(self.keys):
-            new = key_array(list(self._keys)[len(self.keys) :])
-            self.keys = np.concatenate((self.keys, new))
-            self.attached = np.concatenate((self.attached, np.char.endswith(new, ATTACHMENT)))
-        return self._named.of(place), charge
+        if len(self._keys) > len(self.keys.key):
+            new = key_array(list(self._keys)[len(self.keys.key) :])
+            self.keys = Keys(
+                np.concatenate((self.keys.key, new)),
+                np.concatenate((self.keys.attached, np.char.endswith(new, ATTACHMENT))),
+                np.concatenate((self.keys.home, self._homes(new).astype(np.int16))),
+            )
+        return place, charge
 
     def _number(self, key: bytes) -> int:
         return self._keys.setdefault(key, len(self._keys)) if key else _NOBODY
@@ -80,10 +117,10 @@ class Answers:
         if len(raw):
             new = [self._places.owner(one, self._scope) for one in raw.view("V16").reshape(-1).tolist()]
             self._owners += new
-            self._named = Named(
-                np.append(self._named.key, np.array([self._number(one.key) for one in new], np.int32)),
-                np.append(self._named.group, np.array([one.group for one in new], np.bool_)),
-                np.append(self._named.hashed, hash_words(raw.view("<u8"))),
+            self.named = self.named.then(
+                np.array([self._number(one.key) for one in new], np.int32),
+                np.array([one.group for one in new], np.bool_),
+                hash_words(raw.view("<u8")),
             )
         return place
 

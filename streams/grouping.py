@@ -1,6 +1,9 @@
-"""Flow columns into rows: who is charged for each record, and the sums for each subject, exporter, tick and span."""
+"""Flow columns into rows: who is charged for each record, and the sums for each subject, exporter, tick and span.
 
-from collections.abc import Sequence
+Rows are gathered over a stretch of frames, so that what many frames tell of a subject in a tick is one row.
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,46 +12,41 @@ from numpy.typing import NDArray
 
 from controller.domain.address import Prefix, packed
 from controller.domain.estate import Expected
-from streams.answers import Answers, Named
-from streams.classes import AMOUNTS, ODD, PORTS
+from streams.answers import Answers, Keys, Named
 from streams.decode.columns import Columns
+from streams.held import Rowsheet
 from streams.places import Places
-from streams.rows import SKETCH_BITS, Rows
-from streams.summing import PORT_BITS, Known, Placed, Sums, Told, placed, sums
+from streams.rows import Rows
+from streams.summing import Known, Told
 
 
 @dataclass(frozen=True, slots=True)
 class Grouped:
-    """Rows of a frame, and for each record the row that counts it first (-1: it concerns nobody of ours)."""
+    """Rows, of each a number that is equal for equal keys, and the activity partition where it is at home."""
 
-    rows: Rows | None
-    counted: NDArray[np.int32]
-    keys: NDArray[np.int64]  # of each row a number, equal for equal keys
+    rows: Rows
+    number: NDArray[np.int64]
+    home: NDArray[np.int64]
 
 
 class Grouping:
-    """Groups the records of one frame. Holds the estate's look-ups."""
+    """Who is charged for what, in one scope. Holds the estate's look-ups."""
 
-    def __init__(self, places: Places, expected: tuple[Expected, ...], *, tick_ns: int) -> None:
-        self._places, self._expected, self._tick_ns = places, expected, tick_ns
-        self._answers: dict[bytes, Answers] = {}
+    def __init__(
+        self,
+        places: Places,
+        expected: tuple[Expected, ...],
+        scope: bytes,
+        *,
+        homes: Callable[[NDArray[np.bytes_]], NDArray[np.int64]],
+        tick_ns: int,
+    ) -> None:
+        """`homes` tells the activity partitions of keys."""
+        self.answers, self.tick_ns = Answers(places, scope, homes), tick_ns
+        self._expected = expected
 
-    def rows(self, flows: Columns, scope: bytes) -> Grouped:
-        """Group a frame."""
-        answers = self._answers.get(scope)
-        if answers is None:
-            answers = self._answers[scope] = Answers(self._places, scope)
-        named, charge = answers.hear(flows)
-        told, known = self._told(flows, charge), _known(flows, named, answers)
-        lowest = int(flows.receipt_ns.min()) // self._tick_ns
-        where = placed(told, known, self._tick_ns, lowest)
-        if not len(where.idents):
-            return Grouped(None, where.counted, np.zeros(0, np.int64))
-        found = sums(told, known, where, PORTS, PORT_BITS, ODD, AMOUNTS)
-        numbers = where.idents[:, 0].view(np.int64) >> 32
-        return Grouped(_rows(flows, answers, where, found, lowest), where.counted, numbers)
-
-    def _told(self, flows: Columns, charge: NDArray[np.int32]) -> Told:
+    def told(self, flows: Columns, charge: NDArray[np.int32]) -> Told:
+        """The columns that are added up."""
         columns: dict[str, NDArray[Any]] = {"charge": charge, "expected": self._expecting(flows)}
         for name in Told._fields:
             if name not in columns:
@@ -71,39 +69,72 @@ class Grouping:
         return wanted
 
 
-def _known(flows: Columns, named: Named, answers: Answers) -> Known:
-    return Known(
-        owner=named.key,
-        group=named.group,
-        bit=(named.hashed % np.uint64(SKETCH_BITS)).astype(np.int16),
-        hashed=named.hashed,
-        group_mac=np.array(flows.macs, np.int64) >> 40 & 1 > 0,  # IEEE 802: the lowest bit of the first octet
-        paying=answers.charges.key,
-        facts=answers.charges.facts,
-        stray=answers.charges.stray,
-        attached=answers.attached,
-    )
+class Gathering:
+    """The rows of a stretch of frames of one scope, and then of the next."""
 
+    def __init__(self, grouping: Grouping) -> None:
+        self._grouping, self._sheet = grouping, Rowsheet()
+        self._names: dict[str, int] = {}  # exporters by number
+        self._sealed: list[Grouped] = []
+        self._age = grouping.answers.age
+        self._whole: tuple[Keys, Named, NDArray[np.uint64]] | None = None  # what the rows' numbers mean
 
-def _rows(flows: Columns, answers: Answers, where: Placed, found: Sums, lowest_tick: int) -> Rows:
-    who, when = where.idents.view(np.int64).T
-    return Rows(
-        key=answers.keys[who >> 32],
-        exporter=(who >> 8 & 0xFFFFFF).astype(np.int32),
-        tick=(when >> 24) + lowest_tick,
-        span=(when & 0xFFFFFF).astype(np.int32),
-        vantage=(who & 0xFF).astype(np.int8),
-        flags=found.facts[:, 0].astype(np.int8),
-        interface=found.facts[:, 1],
-        mac=found.facts[:, 2],
-        first_ns=found.first_ns,
-        counts=found.counts,
-        peer_row=found.peer_row,
-        peer=flows.words[found.peer].astype(">u8").view("S16").reshape(-1),
-        peer_bytes=found.peer_bytes,
-        bit_row=found.bit_row,
-        bit=found.bit,
-    )
+    def __len__(self) -> int:
+        return len(self._sheet) + sum(len(one.rows) for one in self._sealed)
+
+    @property
+    def names(self) -> list[str]:
+        """The exporters of the rows."""
+        return list(self._names)
+
+    def add(self, flows: Columns) -> NDArray[np.int16]:
+        """Add the records of a frame; of each the activity partition that counts it, 0 where it is nobody's."""
+        answers = self._grouping.answers
+        answers.room()
+        if self._age != answers.age:
+            self._seal()
+            self._age = answers.age
+        place, charge = answers.hear(flows)
+        named, charges, keys = answers.named, answers.charges, answers.keys
+        speaker = [self._names.setdefault(name, len(self._names)) for name in flows.exporters]
+        known = Known(
+            speaker=np.array(speaker, np.int64),
+            address=place,
+            owner=named.key,
+            group=named.group,
+            bit=named.bit,
+            group_mac=np.array(flows.macs, np.int64) >> 40 & 1 > 0,  # IEEE 802: the lowest bit of the first octet
+            paying=charges.key,
+            facts=charges.facts,
+            stray=charges.stray,
+            attached=keys.attached,
+            home=keys.home,
+        )
+        self._whole = keys, named, answers.words
+        return self._sheet.add(self._grouping.told(flows, charge), known, tick_ns=self._grouping.tick_ns)
+
+    def taken(self) -> list[Grouped]:
+        """The rows; what follows is another stretch."""
+        self._seal()
+        sealed, self._sealed, self._names = self._sealed, [], {}
+        return sealed
+
+    def _seal(self) -> None:
+        """Put down what the rows so far say; their numbers may mean something else from now on."""
+        sheet = self._sheet
+        if self._whole is not None and len(sheet):
+            keys, named, words = self._whole
+            number, peers = sheet.keys, sheet.peers(named.hashed)
+            rows = Rows(
+                key=keys.key[number],
+                peer_row=peers.row,
+                peer=words[peers.address].astype(">u8").view("S16").reshape(-1),
+                peer_bytes=peers.octets,
+                **{name: np.array(column) for name, column in sheet.columns().items()},
+            )
+            self._sealed.append(Grouped(rows, number, keys.home[number].astype(np.int64)))
+        sheet.clear()
+        self._whole = None
 
 
 def _within(words: NDArray[np.uint64], prefixes: Sequence[Prefix]) -> NDArray[np.bool_]:

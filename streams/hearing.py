@@ -27,14 +27,14 @@ class _Marks(NamedTuple):
     fragments_visible: NDArray[np.bool_]
 
 
-def heard(columns: Columns, home: NDArray[np.int64], counted: NDArray[np.int32], *, tick_ns: int) -> Heard:
-    """Count a frame; `home` is each row's partition, `counted` each record's row. Partition 0 has what has none."""
+def heard(columns: Columns, home: NDArray[np.int16], *, partitions: int, tick_ns: int) -> Heard:
+    """Count a frame; `home` is the activity partition that counts each record."""
     named = {name: np.ascontiguousarray(getattr(columns, name)) for name in _Marks._fields}
-    return _heard(_Marks(**named), home, counted, len(columns.exporters), tick_ns)
+    return _heard(_Marks(**named), home, partitions, len(columns.exporters), tick_ns)
 
 
 @compiled
-def _heard(marks: _Marks, home: NDArray[np.int64], counted: NDArray[np.int32], exporters: int, tick_ns: int) -> Heard:
+def _heard(marks: _Marks, home: NDArray[np.int16], partitions: int, exporters: int, tick_ns: int) -> Heard:
     # Columns are named here once: to take one out of a tuple costs more than to read from it.
     owns, receipts, rates, visible = marks.exporter, marks.receipt_ns, marks.sampling, marks.fragments_visible
     skewed, skews = marks.skewed, marks.skew_ns
@@ -49,7 +49,7 @@ def _heard(marks: _Marks, home: NDArray[np.int64], counted: NDArray[np.int32], e
         np.zeros((runs, 5), np.int64),
     )
     tick_slots, ticks = np.full(room, -1, np.int32), np.empty((runs, 2), np.uint64)
-    shares = np.zeros((runs, (home.max() if len(home) else 0) + 1), np.int64)
+    shares = np.zeros((runs, partitions), np.int64)
     sighted, ticked, sighting, tick = 0, 0, 0, 0
     for at in range(len(owns)):
         own, rate = owns[at], rates[at]
@@ -62,7 +62,7 @@ def _heard(marks: _Marks, home: NDArray[np.int64], counted: NDArray[np.int32], e
             sightings[sighting, 0], sightings[sighting, 1] = own, now
             sightings[sighting, 3] = max(sightings[sighting, 3], receipts[at])
             seen[own, 1] = max(seen[own, 1], receipts[at])
-        shares[tick, home[counted[at]] if counted[at] >= 0 else 0] += 1
+        shares[tick, home[at]] += 1
         sightings[sighting, 2] += 1
         sightings[sighting, 4] = max(sightings[sighting, 4], rate)
         seen[own, 0] += 1

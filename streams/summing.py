@@ -1,4 +1,8 @@
-"""Records summed into rows, compiled: one loop finds the row of each side of each record, another adds them up."""
+"""Records added to rows, compiled: one loop finds the rows of each record's sides and adds to them.
+
+Rows stay where they are from frame to frame (see `streams.held`), so that a subject of whom many frames tell is told of
+once.
+"""
 
 from typing import NamedTuple
 
@@ -7,7 +11,7 @@ from numpy.typing import NDArray
 
 from streams.classes import SMALL, marks, of_protocol
 from streams.decode.compiled import compiled, inlined
-from streams.decode.interning import place_of, place_of_word
+from streams.decode.interning import place_of, place_of_word, slot_of, slot_of_word
 from streams.keys import hash_words
 from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col
 
@@ -61,38 +65,39 @@ class Told(NamedTuple):
 class Known(NamedTuple):
     """What is known of whom the records name."""
 
-    owner: NDArray[np.int32]  # of addresses, and one more for none: number of a key, -1 for none of ours
-    group: NDArray[np.bool_]  # of addresses, and one more: multicast or broadcast
-    bit: NDArray[np.int16]  # of addresses, and one more
-    hashed: NDArray[np.uint64]  # of addresses, and one more
-    group_mac: NDArray[np.bool_]  # of MACs
+    speaker: NDArray[np.int64]  # of the frame's exporters: their numbers among the rows'
+    address: NDArray[np.int32]  # of the frame's addresses: their numbers, by which the next three stand
+    owner: NDArray[np.int32]  # number of a key, -1 for none of ours
+    group: NDArray[np.bool_]  # multicast or broadcast
+    bit: NDArray[np.int16]  # of a sketch
+    group_mac: NDArray[np.bool_]  # of the frame's MACs
     paying: NDArray[np.int32]  # of charges: number of a key, -1 for nobody
     facts: NDArray[np.int64]  # of charges: vantage, flags, interface, MAC
     stray: NDArray[np.bool_]  # of charges
     attached: NDArray[np.bool_]  # of keys
+    home: NDArray[np.int16]  # of keys: the activity partition
 
 
-class Placed(NamedTuple):
-    """Where records count: rows, -1 for none; rows are numbered as they come."""
+class Held(NamedTuple):
+    """Rows and what belongs to them, with room for more; `made` says how many there are so far."""
 
-    sender: NDArray[np.int32]
-    receiver: NDArray[np.int32]
-    echo: NDArray[np.int32]
-    counted: NDArray[np.int32]  # the first of these, in this order, that there is
+    made: NDArray[np.int64]  # rows, pairs, bits, seconds
+    slots: NDArray[np.int32]
     idents: NDArray[np.uint64]  # of rows: key, exporter and vantage in one word, tick and span in the other
-
-
-class Sums(NamedTuple):
-    """m rows."""
-
-    counts: NDArray[np.int64]  # m × NCOL
+    counts: NDArray[np.int64]  # × NCOL
     first_ns: NDArray[np.int64]
-    facts: NDArray[np.int64]  # m × 3: flags, interface, MAC
-    peer_row: NDArray[np.int32]
-    peer: NDArray[np.int32]  # address
-    peer_bytes: NDArray[np.int64]
+    facts: NDArray[np.int64]  # × 3: flags, interface, MAC
+    sketches: NDArray[np.uint8]  # of rows
+    pair_slots: NDArray[np.int32]
+    pairs: NDArray[np.uint64]  # × 2: row and address in one word, and octets
     bit_row: NDArray[np.int32]
     bit: NDArray[np.int16]
+    second_slots: NDArray[np.int32]
+    seconds: NDArray[np.uint64]  # × 1: of rows that are spread the row, and port or source
+
+
+ROWS, PAIRS, BITS, SECONDS = range(4)
+"""Places in `Held.made`."""
 
 
 @compiled
@@ -105,50 +110,6 @@ def span_of(duration_ns: int, tick_ns: int) -> int:
     while ticks >= 2 * _STEPS * unit:
         unit *= 2
     return (ticks + unit // 2) // unit * unit
-
-
-@compiled
-def placed(told: Told, known: Known, tick_ns: int, lowest_tick: int) -> Placed:
-    """Find the rows. Ticks count from `lowest_tick`, before which there is none."""
-    # Columns are named here once: to take one out of a tuple costs more than to read from it.
-    charges, exporters, receipts, durations = told.charge, told.exporter, told.receipt_ns, told.duration_ns
-    src, dst, dst_mac = told.src, told.dst, told.dst_mac
-    payers, owners, facts, stray = known.paying, known.owner, known.facts, known.stray
-    group, group_mac = known.group, known.group_mac
-    count = len(exporters)
-    sender, receiver = np.full(count, -1, np.int32), np.full(count, -1, np.int32)
-    echo, counted = np.full(count, -1, np.int32), np.full(count, -1, np.int32)
-    room = 16
-    while room < 4 * count:
-        room *= 2
-    slots, idents = np.full(room, -1, np.int32), np.empty((3 * count, 2), np.uint64)
-    rows = 0
-    stamp, tick = np.int64(-1), np.int64(0)
-    for at in range(count):
-        charge = charges[at]
-        paying, owner = payers[charge], owners[dst[at]]
-        loops = stray[charge] and (group_mac[dst_mac[at]] or group[dst[at]])
-        if paying < 0 and owner < 0 and not loops:
-            continue
-        if receipts[at] != stamp:
-            stamp = receipts[at]
-            tick = stamp // tick_ns - lowest_tick
-        low = np.uint64(tick << 24 | span_of(durations[at], tick_ns))
-        exporter = np.int64(exporters[at]) << 8
-        if paying >= 0:
-            high = np.uint64(np.int64(paying) << 32 | exporter | facts[charge, 0])
-            sender[at] = place_of(high, low, slots, idents, rows)
-            rows = max(rows, sender[at] + 1)
-        if owner >= 0:
-            high = np.uint64(np.int64(owner) << 32 | exporter | _EDGE)
-            receiver[at] = place_of(high, low, slots, idents, rows)
-            rows = max(rows, receiver[at] + 1)
-        if loops and owners[src[at]] >= 0:
-            high = np.uint64(np.int64(owners[src[at]]) << 32 | exporter | _EDGE)
-            echo[at] = place_of(high, low, slots, idents, rows)
-            rows = max(rows, echo[at] + 1)
-        counted[at] = sender[at] if paying >= 0 else receiver[at] if owner >= 0 else echo[at]
-    return Placed(sender, receiver, echo, counted, idents[:rows].copy())
 
 
 @inlined
@@ -174,39 +135,6 @@ def _add_all(
         said ^= lowest
 
 
-class Contacts(NamedTuple):
-    """Whom rows talked to, as it is gathered."""
-
-    made: NDArray[np.int64]  # how many pairs, bits and seconds there are so far
-    pair_slots: NDArray[np.int32]
-    pairs: NDArray[np.uint64]  # × 2: row and address in one word, and octets
-    sketches: NDArray[np.uint8]  # of rows
-    bit_row: NDArray[np.int32]
-    bit: NDArray[np.int16]
-    second_slots: NDArray[np.int32]
-    seconds: NDArray[np.uint64]  # × 1: of rows that are spread the row, and port or source
-
-
-@compiled
-def _contacts(senders: int, lasting: int, rows: int) -> Contacts:
-    """Room for `senders` records that were charged, of which `lasting` are spread."""
-    room, more = 16, 16
-    while room < 2 * senders:
-        room *= 2
-    while more < 2 * lasting:
-        more *= 2
-    return Contacts(
-        np.zeros(3, np.int64),
-        np.full(room, -1, np.int32),
-        np.empty((senders + 1, 2), np.uint64),
-        np.zeros((rows, 2 * SKETCH_BITS // 8), np.uint8),
-        np.empty(2 * senders, np.int32),
-        np.empty(2 * senders, np.int16),
-        np.full(more, -1, np.int32),
-        np.empty((lasting + 1, 1), np.uint64),
-    )
-
-
 @inlined
 def _mark(
     made: NDArray[np.int64],
@@ -220,33 +148,9 @@ def _mark(
     mask = np.uint8(1 << (bit & 7))
     if not sketches[row, bit >> 3] & mask:
         sketches[row, bit >> 3] |= mask
-        at = made[1]
+        at = made[BITS]
         bit_row[at], bits[at] = row, bit
-        made[1] = at + 1
-
-
-@compiled
-def _loudest(
-    pairs: NDArray[np.uint64], count: int, rows: int, hashes: NDArray[np.uint64]
-) -> tuple[NDArray[np.int32], int]:
-    """The pairs of the loudest few peers of each row, -1 for none, and how many there are."""
-    top, held = np.full((rows, _TOP_PEERS), -1, np.int32), 0
-    for pair in range(count):
-        row, carried = np.int64(pairs[pair, 0] >> _HALF), pair
-        for rank in range(_TOP_PEERS):
-            other = top[row, rank]
-            if other < 0:
-                top[row, rank] = carried
-                held += 1
-                break
-            quieter = pairs[carried, 1] < pairs[other, 1]
-            if quieter or (
-                pairs[carried, 1] == pairs[other, 1]
-                and hashes[np.int64(pairs[carried, 0] & _LOW)] >= hashes[np.int64(pairs[other, 0] & _LOW)]
-            ):
-                continue
-            top[row, rank], carried = carried, other
-    return top, held
+        made[BITS] = at + 1
 
 
 @inlined
@@ -256,39 +160,83 @@ def _charge(facts: NDArray[np.int64], row: int, charges: NDArray[np.int64], char
     facts[row, 2] = max(facts[row, 2], charges[charge, 3])
 
 
+@inlined
+def _row(
+    high: np.uint64,
+    low: np.uint64,
+    stamp: int,
+    made: NDArray[np.int64],
+    slots: NDArray[np.int32],
+    idents: NDArray[np.uint64],
+    counts: NDArray[np.int64],
+    first_ns: NDArray[np.int64],
+    facts: NDArray[np.int64],
+    sketches: NDArray[np.uint8],
+) -> int:
+    """The row of this name, and note that it was heard of at this time."""
+    row = place_of(high, low, slots, idents, made[ROWS])
+    if row == made[ROWS]:
+        made[ROWS] = row + 1
+        counts[row, :] = 0
+        facts[row, :] = 0
+        sketches[row, :] = 0
+        first_ns[row] = stamp
+    else:
+        first_ns[row] = min(first_ns[row], stamp)
+    return row
+
+
 @compiled
-def sums(
+def gather(
     told: Told,
     known: Known,
-    where: Placed,
+    held: Held,
+    begin: int,
+    tick_ns: int,
+    base_tick: int,
+    homes: NDArray[np.int16],
     ports: NDArray[np.uint8],
     port_bits: NDArray[np.int16],
     odd: NDArray[np.bool_],
     kinds: NDArray[np.int64],
-) -> Sums:
-    """Add up."""
-    rows, count = len(where.idents), len(told.exporter)
-    counts = np.zeros((rows, NCOL), np.int64)
-    first, facts = np.full(rows, 2**63 - 1, np.int64), np.zeros((rows, 3), np.int64)
-    amounts = np.zeros(3, np.int64)
-    spread = where.idents[:, 1] & np.uint64(0xFFFFFF) > np.uint64(1)
-    attached = known.attached[(where.idents[:, 0] >> np.uint64(32)).astype(np.int64)]
-    charged, lasting = _sizes(where.sender, spread)
-    contacts = _contacts(charged, lasting, rows)
-    made, pair_slots, pairs, sketches, bit_row, bits, second_slots, seconds = contacts
-    senders, receivers, echoes = where.sender, where.receiver, where.echo
+) -> int:
+    """Add records from `begin` on to rows, and tell of each the partition that counts it, 0 where it is nobody's.
+
+    Returns the first record for which there was no room, or how many there are. Ticks count from `base_tick`, before
+    which there is none.
+    """
+    # Columns are named here once: to take one out of a tuple costs more than to read from it.
+    made, slots, idents, counts, first_ns, facts, sketches, pair_slots, pairs, bit_row, bits, second_slots, seconds = held
+    speakers, addresses, owners, group, bit_of, group_mac, payers, charges, stray, attached, home = known
+    charge_of, exporters, receipts, durations = told.charge, told.exporter, told.receipt_ns, told.duration_ns
     octets, packets, protocol, ip = told.bytes, told.packets, told.protocol, told.ip
     src, dst, src_port, dst_port = told.src, told.dst, told.src_port, told.dst_port
-    bit_of, charge, stray = known.bit, told.charge, known.stray
-    sampling, receipts, sessions, dst_mac = told.sampling, told.receipt_ns, told.flows, told.dst_mac
+    sampling, sessions, dst_mac = told.sampling, told.flows, told.dst_mac
     tcp_flags, icmp_type, fragment, malformed = told.tcp_flags, told.icmp_type, told.fragment, told.malformed
     discarded, expected = told.discarded, told.expected
-    group, group_mac, charges = known.group, known.group_mac, known.facts
-    for at in range(count):
-        sender, receiver, echo = senders[at], receivers[at], echoes[at]
-        if sender < 0 and receiver < 0 and echo < 0:
+    amounts = np.zeros(3, np.int64)
+    most_rows, most_pairs = len(idents) - 3, len(pairs) - 1
+    most_bits, most_seconds = len(bits) - 2, len(seconds) - 1
+    last, tick = np.int64(-1), np.int64(0)
+    for at in range(begin, len(exporters)):
+        if made[ROWS] > most_rows or made[PAIRS] > most_pairs or made[BITS] > most_bits or made[SECONDS] > most_seconds:
+            return at
+        charge, to = charge_of[at], np.int64(-1)
+        if dst[at] >= 0:
+            to = np.int64(addresses[dst[at]])
+        paying, owner, everybody = np.int64(payers[charge]), np.int64(-1), group_mac[dst_mac[at]]
+        if to >= 0:
+            owner = np.int64(owners[to])
+            everybody |= group[to]
+        loops = stray[charge] and everybody
+        homes[at] = 0
+        if paying < 0 and owner < 0 and not loops:
             continue
-        rate, stamp = sampling[at], receipts[at]
+        stamp, rate = receipts[at], sampling[at]
+        if stamp != last:
+            last, tick = stamp, stamp // tick_ns - base_tick
+        span = span_of(durations[at], tick_ns)
+        low, exporter = np.uint64(tick << 24 | span), speakers[exporters[at]] << 8
         amounts[0], amounts[1] = _times(packets[at], rate), _times(octets[at], rate)
         amounts[2] = _times(sessions[at], rate)
         said = of_protocol(
@@ -305,76 +253,115 @@ def sums(
         # Exporters that aggregate may leave the protocol out.
         strange = odd[protocol[at]] and not (ip[at] and protocol[at] < 0)
         said |= marks(strange, small, fragment[at], malformed[at], discarded[at], expected[at])
-        if sender >= 0:
-            first[sender] = min(first[sender], stamp)
-            _charge(facts, sender, charges, charge[at])
-            _add(counts, sender, _SAMPLES, packets[at])
-            _add(counts, sender, _VARIANCE, _times(amounts[0], rate - 1))
-            if group_mac[dst_mac[at]] or group[dst[at]]:
-                said |= _FOR_ALL | (_STRAY if stray[charge[at]] else 0)
-            _add_all(counts, sender, (said | _SENT) & ~_IN, amounts, kinds)
-            to = dst[at]
+        counted = np.int64(-1)
+        if paying >= 0:
+            counted = paying
+            high = np.uint64(paying << 32 | exporter | charges[charge, 0])
+            row = _row(high, low, stamp, made, slots, idents, counts, first_ns, facts, sketches)
+            _charge(facts, row, charges, charge)
+            _add(counts, row, _SAMPLES, packets[at])
+            _add(counts, row, _VARIANCE, _times(amounts[0], rate - 1))
+            sent = said
+            if everybody:
+                sent |= _FOR_ALL | (_STRAY if stray[charge] else 0)
+            _add_all(counts, row, (sent | _SENT) & ~_IN, amounts, kinds)
             if to >= 0:
-                row = np.uint64(sender) << _HALF
-                place = place_of_word(row | np.uint64(to), pair_slots, pairs, made[0])
-                new = place == made[0]
-                made[0] += new
+                mine = np.uint64(row) << _HALF
+                place = place_of_word(mine | np.uint64(to), pair_slots, pairs, made[PAIRS])
+                new = place == made[PAIRS]
+                made[PAIRS] += new
                 loud = np.uint64(0) if new else pairs[place, 1]
                 pairs[place, 1] = min(loud + np.uint64(amounts[1]), np.uint64(_MOST))
-                second = np.int64(src[at]) + _SOURCES if attached[sender] else np.int64(dst_port[at])
-                if spread[sender]:
-                    counts[sender, _PEERS] += 1000 * new
-                    place = place_of_word(row | np.uint64(second), second_slots, seconds, made[2])
-                    new = place == made[2]
-                    made[2] += new
-                    counts[sender, _PORTS] += 1000 * new
+                source = np.int64(addresses[src[at]]) if src[at] >= 0 else np.int64(-1)
+                if span > 1:
+                    counts[row, _PEERS] += 1000 * new
+                    second = source + _SOURCES if attached[paying] else np.int64(dst_port[at])
+                    place = place_of_word(mine | np.uint64(second), second_slots, seconds, made[SECONDS])
+                    new = place == made[SECONDS]
+                    made[SECONDS] += new
+                    counts[row, _PORTS] += 1000 * new
                 else:
-                    bit = bit_of[src[at]] if attached[sender] else port_bits[dst_port[at]]
                     if new:
-                        _mark(made, sketches, bit_row, bits, sender, bit_of[to])
-                    _mark(made, sketches, bit_row, bits, sender, SKETCH_BITS + bit)
-        if receiver >= 0:
-            first[receiver] = min(first[receiver], stamp)
-            _add_all(counts, receiver, (said | _RECEIVED) & _IN, amounts, kinds)
-        if echo >= 0:
-            first[echo] = min(first[echo], stamp)
-            _add(counts, echo, _LOOPED, amounts[0])
-    top, held = _loudest(pairs, made[0], rows, known.hashed)
-    return _told(counts, first, facts, contacts, top, held)
+                        _mark(made, sketches, bit_row, bits, row, np.int64(bit_of[to]))
+                    bit = np.int64(port_bits[dst_port[at]])
+                    if attached[paying]:
+                        bit = np.int64(bit_of[source]) if source >= 0 else np.int64(0)
+                    _mark(made, sketches, bit_row, bits, row, SKETCH_BITS + bit)
+        if owner >= 0:
+            counted = owner if counted < 0 else counted
+            high = np.uint64(owner << 32 | exporter | _EDGE)
+            row = _row(high, low, stamp, made, slots, idents, counts, first_ns, facts, sketches)
+            _add_all(counts, row, (said | _RECEIVED) & _IN, amounts, kinds)
+        if loops and src[at] >= 0:
+            whose = np.int64(owners[addresses[src[at]]])
+            if whose >= 0:
+                counted = whose if counted < 0 else counted
+                high = np.uint64(whose << 32 | exporter | _EDGE)
+                row = _row(high, low, stamp, made, slots, idents, counts, first_ns, facts, sketches)
+                _add(counts, row, _LOOPED, amounts[0])
+        if counted >= 0:
+            homes[at] = home[counted]
+    return len(exporters)
+
+
+class Peers(NamedTuple):
+    """The loudest few peers of each row: row, number of the address, octets."""
+
+    row: NDArray[np.int32]
+    address: NDArray[np.int32]
+    octets: NDArray[np.int64]
 
 
 @compiled
-def _sizes(sender: NDArray[np.int32], spread: NDArray[np.bool_]) -> tuple[int, int]:
-    """How many records were charged, and how many of those are spread."""
-    charged, lasting = 0, 0
-    for row in sender:
-        if row >= 0:
-            charged += 1
-            lasting += spread[row]
-    return charged, lasting
-
-
-@compiled
-def _told(
-    counts: NDArray[np.int64],
-    first: NDArray[np.int64],
-    facts: NDArray[np.int64],
-    contacts: Contacts,
-    top: NDArray[np.int32],
-    held: int,
-) -> Sums:
-    peer_row, peer = np.empty(held, np.int32), np.empty(held, np.int32)
-    peer_bytes = np.empty(held, np.int64)
+def loudest(held: Held, hashes: NDArray[np.uint64]) -> Peers:
+    """Of equally loud peers those whose address has the least hash."""
+    pairs, rows = held.pairs, held.made[ROWS]
+    top, count = np.full((rows, _TOP_PEERS), -1, np.int32), 0
+    for pair in range(held.made[PAIRS]):
+        row, carried = np.int64(pairs[pair, 0] >> _HALF), pair
+        for rank in range(_TOP_PEERS):
+            other = top[row, rank]
+            if other < 0:
+                top[row, rank] = carried
+                count += 1
+                break
+            quieter = pairs[carried, 1] < pairs[other, 1]
+            if quieter or (
+                pairs[carried, 1] == pairs[other, 1]
+                and hashes[np.int64(pairs[carried, 0] & _LOW)] >= hashes[np.int64(pairs[other, 0] & _LOW)]
+            ):
+                continue
+            top[row, rank], carried = carried, other
+    found, address = np.empty(count, np.int32), np.empty(count, np.int32)
+    octets = np.empty(count, np.int64)
     at = 0
-    for row in range(len(top)):
+    for row in range(rows):
         for rank in range(_TOP_PEERS):
             pair = top[row, rank]
             if pair < 0:
                 break
-            peer_row[at], peer[at] = row, contacts.pairs[pair, 0] & _LOW
-            peer_bytes[at] = contacts.pairs[pair, 1]
+            found[at], address[at], octets[at] = row, pairs[pair, 0] & _LOW, pairs[pair, 1]
             at += 1
-    bits = contacts.made[1]
-    return Sums(
-        counts, first, facts, peer_row, peer, peer_bytes, contacts.bit_row[:bits].copy(), contacts.bit[:bits].copy()
-    )
+    return Peers(found, address, octets)
+
+
+@compiled
+def rehashed(idents: NDArray[np.uint64], count: int, slots: NDArray[np.int32]) -> None:
+    """Find the places anew of so many pairs of words among more slots, all of which are free."""
+    mask = np.uint64(len(slots) - 1)
+    for place in range(count):
+        slot = slot_of(idents[place, 0], idents[place, 1]) & mask
+        while slots[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = place
+
+
+@compiled
+def rehashed_words(table: NDArray[np.uint64], count: int, slots: NDArray[np.int32]) -> None:
+    """The same for single words, which stand in the first column."""
+    mask = np.uint64(len(slots) - 1)
+    for place in range(count):
+        slot = slot_of_word(table[place, 0]) & mask
+        while slots[slot] >= 0:
+            slot = (slot + np.uint64(1)) & mask
+        slots[slot] = place

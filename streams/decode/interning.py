@@ -78,11 +78,17 @@ def place_of(high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: N
 
 
 @inlined
+def slot_of_word(word: np.uint64) -> np.uint64:
+    """The same for a single word."""
+    mixed = (word ^ (word >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+@inlined
 def place_of_word(word: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], count: int) -> int:
     """The same for single words; they stand in the first column of the table, where the others are the caller's."""
     mask = np.uint64(len(slots) - 1)
-    mixed = (word ^ (word >> np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
-    slot = (mixed ^ (mixed >> np.uint64(31))) & mask
+    slot = slot_of_word(word) & mask
     while True:
         found = slots[slot]
         if found < 0:

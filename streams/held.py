@@ -1,0 +1,136 @@
+"""Rows that grow from frame to frame, in tables that are used again when the rows have been told."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.classes import AMOUNTS, ODD, PORTS
+from streams.decode.interning import empty_slots
+from streams.rows import NCOL, SKETCH_BITS
+from streams.summing import (
+    BITS,
+    PAIRS,
+    PORT_BITS,
+    ROWS,
+    SECONDS,
+    Held,
+    Known,
+    Peers,
+    Told,
+    gather,
+    loudest,
+    rehashed,
+    rehashed_words,
+)
+
+_LEAST = 1_024
+_SPARSE = 16
+"""Room is given back when there is so many times as much as was needed."""
+
+
+class Rowsheet:
+    """The rows of one stretch of records, and then of the next."""
+
+    def __init__(self) -> None:
+        self._base_tick = -1
+        self._held = _empty(_LEAST, _LEAST, _LEAST, _LEAST)
+
+    def __len__(self) -> int:
+        return int(self._held.made[ROWS])
+
+    def add(self, told: Told, known: Known, *, tick_ns: int) -> NDArray[np.int16]:
+        """Add records; of each the activity partition that counts it, 0 where it is nobody's."""
+        count = len(told.exporter)
+        if self._base_tick < 0:
+            self._base_tick = int(told.receipt_ns.min()) // tick_ns - (1 << 30)
+        homes, at = np.empty(count, np.int16), 0
+        while True:
+            at = gather(
+                told, known, self._held, at, tick_ns, self._base_tick, homes, PORTS, PORT_BITS, ODD, AMOUNTS
+            )  # fmt: skip
+            if at == count:
+                return homes
+            self._widen()
+
+    def _widen(self) -> None:
+        """Give more room to what is nearly full."""
+        old, made = self._held, self._held.made.tolist()
+        rooms = [len(old.idents), len(old.pairs), len(old.bit), len(old.seconds)]
+        wanted = [2 * room if room - count < 4 else room for room, count in zip(rooms, made, strict=True)]
+        new = _empty(*wanted)
+        for name, number in _SIZED:
+            mine = made[number]
+            getattr(new, name)[:mine] = getattr(old, name)[:mine]
+        new.made[:] = old.made
+        rehashed(new.idents, made[ROWS], new.slots)
+        rehashed_words(new.pairs, made[PAIRS], new.pair_slots)
+        rehashed_words(new.seconds, made[SECONDS], new.second_slots)
+        self._held = new
+
+    @property
+    def keys(self) -> NDArray[np.int64]:
+        """The number of each row's key."""
+        return (self._idents[:, 0] >> np.uint64(32)).astype(np.int64)
+
+    @property
+    def _idents(self) -> NDArray[np.uint64]:
+        return self._held.idents[: len(self)]
+
+    def columns(self) -> dict[str, NDArray[Any]]:
+        """What stands in the rows, by the names of `streams.rows.Rows`, which says what they mean."""
+        held, rows, bits = self._held, len(self), int(self._held.made[BITS])
+        who, when = self._idents.view(np.int64).T
+        return {
+            "exporter": (who >> 8 & 0xFFFFFF).astype(np.int32),
+            "tick": (when >> 24) + self._base_tick,
+            "span": (when & 0xFFFFFF).astype(np.int32),
+            "vantage": (who & 0xFF).astype(np.int8),
+            "flags": held.facts[:rows, 0].astype(np.int8),
+            "interface": held.facts[:rows, 1],
+            "mac": held.facts[:rows, 2],
+            "first_ns": held.first_ns[:rows],
+            "counts": held.counts[:rows],
+            "bit_row": held.bit_row[:bits],
+            "bit": held.bit[:bits],
+        }
+
+    def peers(self, hashes: NDArray[np.uint64]) -> Peers:
+        """The loudest few peers of each row; `hashes` are those of addresses."""
+        return loudest(self._held, hashes)
+
+    def clear(self) -> None:
+        """Begin anew."""
+        held, made = self._held, self._held.made
+        rooms = (len(held.idents), len(held.pairs), len(held.bit), len(held.seconds))
+        if all(room > _LEAST and room > _SPARSE * count for room, count in zip(rooms, made.tolist(), strict=True)):
+            self._held = _empty(*(room // 2 for room in rooms))
+        else:
+            made[:] = 0
+            for slots in (held.slots, held.pair_slots, held.second_slots):
+                slots[:] = -1
+        self._base_tick = -1
+
+
+_SIZED = (
+    ("idents", ROWS), ("counts", ROWS), ("first_ns", ROWS), ("facts", ROWS), ("sketches", ROWS), ("pairs", PAIRS),
+    ("bit_row", BITS), ("bit", BITS), ("seconds", SECONDS),
+)  # fmt: skip
+
+
+def _empty(rows: int, pairs: int, bits: int, seconds: int) -> Held:
+    return Held(
+        made=np.zeros(4, np.int64),
+        slots=empty_slots(rows),
+        idents=np.empty((rows, 2), np.uint64),
+        counts=np.empty((rows, NCOL), np.int64),
+        first_ns=np.empty(rows, np.int64),
+        facts=np.empty((rows, 3), np.int64),
+        sketches=np.empty((rows, 2 * SKETCH_BITS // 8), np.uint8),
+        pair_slots=empty_slots(pairs),
+        pairs=np.empty((pairs, 2), np.uint64),
+        bit_row=np.empty(bits, np.int32),
+        bit=np.empty(bits, np.int16),
+        second_slots=empty_slots(seconds),
+        seconds=np.empty((seconds, 1), np.uint64),
+    )
