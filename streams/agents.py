@@ -1,72 +1,30 @@
-"""What the two agents do to one message, without Faust, without a clock, without waiting.
+"""What combine does to one message, without Faust, without a clock, without waiting.
 
-`Combine` turns a message of a flow or log topic into parts of activity; `Lane` is one activity partition and turns
-parts into verdicts. An exception on a message becomes a dead letter with its reason, and the next message is read.
+`Combine` gathers messages of a flow or log topic into parts of activity. An exception on a message becomes a dead
+letter with its reason, and the next message is read.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from controller.domain import wire
 from controller.domain.errors import BadInput
 from controller.domain.estate import Source
-from controller.domain.verdict import Verdict
 from streams.activity import Combined
-from streams.checkpoint import Checkpoint
 from streams.decode import Reject
-from streams.envelope import Kind, Part, unpack
+from streams.envelope import Kind, Part
 from streams.lessons import Memory
-from streams.messages import records
-from streams.tally import Counts, Tally, tally_from, tally_of
+from streams.tally import Counts, Tally, tally_of
 
 LETTERS_A_MESSAGE = 16
 """Dead letters kept of one message; the records of further rejects are added to the letter before with their reason."""
 
+LONGEST = 64
+"""Messages of a stretch that no clock mark ends."""
+
 MARK_AHEAD_NS = 60 * 1_000_000_000
 """How far a clock mark may be ahead of the Kafka timestamp of its own message: clocks differ a little, not a year."""
-
-
-class FrameCombiner(Protocol):
-    """What this module needs of `streams.activity.Combiner`."""
-
-    def frame(self, value: bytes, *, source: Source, kafka_ns: int, memory: Memory | None = None) -> Combined:
-        """Combine one frame."""
-
-    def memory(self, source: Source, saved: bytes | None = None) -> Memory | None:
-        """What reading a partition of the source has to remember: nothing, anew or as it was saved."""
-
-
-class ActivityScorer(Protocol):
-    """What this module needs of `streams.score.Scorer`, which says what each promises."""
-
-    def apply(self, body: bytes, *, origin: str = "") -> None:
-        """Take in activity."""
-
-    def mark(self, source_partition: str, at_ns: int) -> list[Verdict]:
-        """Hear a clock mark."""
-
-    def watch(self, note: wire.DecisionNote) -> None:
-        """Watch a subject."""
-
-    def changed(self) -> list[tuple[int, bytes]]:
-        """Buckets changed since the last call."""
-
-    def meta(self) -> bytes:
-        """What belongs to no bucket."""
-
-    def restore(self, buckets: Iterable[tuple[int, bytes]], meta: bytes) -> None:
-        """Become the scorer that was saved."""
-
-    def counts(self) -> Mapping[str, Mapping[str, int]]:
-        """Records scored and late, by source topic."""
-
-    def silent(self) -> tuple[str, ...]:
-        """Exporters that fell silent."""
-
-    @property
-    def event_ns(self) -> int:
-        """End of the last closed tick."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,18 +49,62 @@ class Message:
         return f"{self.origin}@{self.offset}"
 
 
+class Gathered(Protocol):
+    """What this module needs of `streams.gathering.Gathered`."""
+
+    def told(self) -> Sequence[Sequence[bytes]]:
+        """The bodies for each activity partition, none where there is nothing to say; what follows is gathered anew."""
+
+
+G = TypeVar("G", bound=Gathered)
+
+
+class FrameCombiner(Protocol[G]):
+    """What this module needs of `streams.activity.Combiner`."""
+
+    def gathered(self, source: Source) -> G:
+        """Where messages of a partition of the source are gathered."""
+
+    def take(
+        self, value: bytes, gathered: G, *, source: Source, kafka_ns: int, memory: Memory | None = None
+    ) -> Combined:
+        """Add a frame to what is gathered; nothing where it raises."""
+
+    def memory(self, source: Source, saved: bytes | None = None) -> Memory | None:
+        """What reading a partition of the source has to remember: nothing, anew or as it was saved."""
+
+
+@dataclass(slots=True)
+class Stretch(Generic[G]):
+    """The messages of a source partition that were combined and are not told yet. It ends at each clock mark."""
+
+    gathered: G
+    first: int = 0
+    messages: int = 0
+    tally: Tally = field(default_factory=Tally)
+
+
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """What comes of one message: a part for each activity partition, and what has to be kept as dead letters."""
+    """What is to be sent on after a message: parts for each activity partition, and what becomes dead letters."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[tuple[Part, ...], ...] = ()  # () while the stretch goes on
     letters: tuple[wire.DeadLetter, ...] = ()
+    first: int = 0  # offset of the first message that the parts tell of
+
+    @property
+    def marks(self) -> bool:
+        """Whether a clock mark stands in it."""
+        return bool(self.parts) and self.parts[0][-1].kind is Kind.MARK
 
 
-class Combine:
-    """Combines messages one by one; what has to be remembered of them is the caller's."""
+class Combine(Generic[G]):
+    """Combines messages one by one; what has to be remembered of them is the caller's.
 
-    def __init__(self, combiner: FrameCombiner, sources: Sequence[Source], *, partitions: int) -> None:
+    Where stretches end depends on the messages alone, so that whoever begins where one began comes to the same.
+    """
+
+    def __init__(self, combiner: FrameCombiner[G], sources: Sequence[Source], *, partitions: int) -> None:
         self._combiner, self.partitions = combiner, partitions
         self._sources = {source.topic: source for source in sources}
 
@@ -110,48 +112,75 @@ class Combine:
         """What reading a partition of a topic has to remember, or None. Raises BadInput for what was never saved."""
         return self._combiner.memory(self._sources[topic], saved)
 
-    def message(self, message: Message, memory: Memory | None = None) -> Combination:
-        """Combine one message. What comes of it depends on it and on the memory, so that it may be done again."""
+    def stretch(self, topic: str) -> Stretch[G]:
+        """Where messages of a partition of a topic are gathered."""
+        return Stretch(self._combiner.gathered(self._sources[topic]))
+
+    def message(self, message: Message, stretch: Stretch[G], memory: Memory | None = None) -> Combination:
+        """Combine the next message of a partition. What comes of a stretch depends on its messages and the memory."""
+        if stretch.messages == 0:
+            stretch.first = message.offset
+        stretch.messages += 1
         if message.key == wire.MARK_KEY:
-            return self._mark(message)
+            return self._mark(message, stretch)
+        letters = self._gather(message, stretch, memory)
+        parts: tuple[tuple[Part, ...], ...] = ()
+        first = stretch.first
+        if stretch.messages == LONGEST:
+            parts = tuple(map(tuple, self._told(stretch, message, message.offset)))
+        return Combination(parts, letters, first)
+
+    def _gather(self, message: Message, stretch: Stretch[G], memory: Memory | None) -> tuple[wire.DeadLetter, ...]:
+        source = self._sources[message.topic]
         try:
-            combined = self._combiner.frame(
-                message.value, source=self._sources[message.topic], kafka_ns=message.kafka_ns, memory=memory
+            combined = self._combiner.take(
+                message.value, stretch.gathered, source=source, kafka_ns=message.kafka_ns, memory=memory
             )
         except Exception as error:  # a fault in decoding costs the frame, which is kept, and not the worker
-            return self._unreadable(message, f"combine: {type(error).__name__}: {error}"[:200])
-        tally = tally_of(combined, message.topic).encode()
-        parts = self._parts(Kind.FRAME, message, tally, combined.bodies)
-        return Combination(parts, tuple(_letters(combined.rejects, message)))
+            lost = max(1, len(message.value.splitlines()))
+            stretch.tally.add(Tally({message.topic: Counts(received=lost, dead=lost)}))
+            return (_letter(message, f"combine: {type(error).__name__}: {error}"[:200], count=lost),)
+        stretch.tally.add(tally_of(combined, message.topic))
+        return tuple(_letters(combined.rejects, message))
 
-    def _mark(self, message: Message) -> Combination:
+    def _mark(self, message: Message, stretch: Stretch[G]) -> Combination:
         try:
             fault = "clock mark from the future" if _ahead(message) else ""
         except BadInput as error:
             fault = error.reason
-        if fault:
-            return Combination(self._parts(Kind.VOID, message), (_letter(message, fault, count=0),))
-        return Combination(self._parts(Kind.MARK, message, b"", (message.value,) * self.partitions))
+        first, before = stretch.first, stretch.messages > 1
+        told = self._told(stretch, message, message.offset - 1) if before else [[] for _ in range(self.partitions)]
+        stretch.messages = 0
+        kind, body = (Kind.VOID, b"") if fault else (Kind.MARK, message.value)
+        mark = Part(kind, message.origin, message.offset, b"", body)
+        letters = (_letter(message, fault, count=0),) if fault else ()
+        return Combination(tuple((*parts, mark) for parts in told), letters, first)
 
-    def _unreadable(self, message: Message, reason: str) -> Combination:
-        lost = max(1, len(message.value.splitlines()))
-        tally = Tally({message.topic: Counts(received=lost, dead=lost)}).encode()
-        return Combination(self._parts(Kind.VOID, message, tally), (_letter(message, reason, count=lost),))
-
-    def _parts(
-        self, kind: Kind, message: Message, tally: bytes = b"", bodies: Sequence[bytes] = ()
-    ) -> tuple[Part, ...]:
+    def _told(self, stretch: Stretch[G], message: Message, last: int) -> list[list[Part]]:
+        """Parts of the stretch up to the message at `last`; what follows is another."""
         counts_here = message.partition % self.partitions
-        return tuple(
-            Part(
-                kind,
-                message.origin,
-                message.offset,
-                tally if partition == counts_here else b"",
-                bodies[partition] if bodies else b"",
+        tally = stretch.tally.encode()
+        made = []
+        for partition, bodies in enumerate(stretch.gathered.told()):
+            many = bodies or [b""]
+            counted = tally if partition == counts_here else b""
+            made.append(
+                [
+                    Part(
+                        Kind.FRAME,
+                        message.origin,
+                        last,
+                        b"" if piece else counted,
+                        body,
+                        last - stretch.first,
+                        piece,
+                        len(many),
+                    )
+                    for piece, body in enumerate(many)
+                ]
             )
-            for partition in range(self.partitions)
-        )
+        stretch.tally, stretch.messages = Tally(), 0
+        return made
 
 
 def _ahead(mark: Message) -> bool:
@@ -178,118 +207,3 @@ def _letters(rejects: Sequence[Reject], message: Message) -> Iterable[wire.DeadL
 
 def _letter(message: Message, reason: str, *, count: int) -> wire.DeadLetter:
     return wire.dead_letter(message.value, source=message.place, reason=reason, at_ns=message.kafka_ns, count=count)
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """What one activity message leads to."""
-
-    verdicts: tuple[Verdict, ...] = ()
-    letters: tuple[wire.DeadLetter, ...] = ()
-    canary: wire.Canary | None = None  # to be said after the verdicts
-
-
-@dataclass(slots=True)
-class Faults:
-    """What went wrong on a lane since it was opened. Repeats are harmless; the other two are alarms."""
-
-    repeats: int = 0  # parts that had been taken in before
-    lost: dict[str, int] = field(default_factory=dict)  # origin → source messages that never came
-    refused: int = 0  # parts that the scorer could not take
-
-
-class Lane:
-    """One activity partition: takes each part once, in order, and can be saved after any message."""
-
-    def __init__(
-        self,
-        scorer: ActivityScorer,
-        *,
-        partition: int,
-        inputs: Sequence[str],
-        start: int,
-        saved: Checkpoint | None = None,
-    ) -> None:
-        """Open at a checkpoint, or at offset `start` without one. Raises BadInput when it cannot be restored."""
-        self.scorer = scorer
-        self.partition = partition
-        self.faults = Faults()
-        self.marks: dict[str, int] = {}  # origin → last mark taken in, ns, since the lane was opened
-        self._inputs = frozenset(inputs)
-        self.last = start - 1
-        self._canaries = 0  # event time of the last one, in CANARY_NS
-        self._seen: dict[str, int] = {}
-        self.tally = Tally()
-        if saved is not None:
-            scorer.restore(saved.buckets.items(), saved.meta)
-            self.last = saved.offset
-            self._seen = dict(saved.seen)
-            self.tally = tally_from(saved.tally)
-
-    def message(self, offset: int, value: bytes, *, kafka_ns: int) -> Said:
-        """Take in the activity message at `offset`, which must be later than `last`."""
-        self.last = offset
-        verdicts: list[Verdict] = []
-        letters: list[wire.DeadLetter] = []
-        where = f"{wire.ACTIVITY}/{self.partition}@{offset}"
-        try:
-            parts = unpack(value)
-        except BadInput as error:
-            self.faults.refused += 1
-            return Said((), (wire.dead_letter(value, source=where, reason=error.reason, at_ns=kafka_ns),))
-        for part in parts:
-            if self._is_next(part):
-                try:
-                    verdicts += self._take(part)
-                except Exception as error:  # a fault in scoring costs one part, which is kept, and not the worker
-                    self.faults.refused += 1
-                    reason = f"score: {type(error).__name__}: {error}"[:200]
-                    letters.append(self._refused(part, reason, where=where, at_ns=kafka_ns))
-        return Said(tuple(verdicts), tuple(letters), self._canary())
-
-    def _canary(self) -> wire.Canary | None:
-        """One where event time has come so far again. A lane that is opened anew says it once more, at the most."""
-        event_ns = self.scorer.event_ns
-        if event_ns // wire.CANARY_NS <= self._canaries:
-            return None
-        self._canaries = event_ns // wire.CANARY_NS
-        return wire.Canary(self.partition, event_ns)
-
-    def _refused(self, part: Part, reason: str, *, where: str, at_ns: int) -> wire.DeadLetter:
-        """A part that the scorer could not take: its records are dead, here where they would have been scored."""
-        lost = records(part.body)
-        topic = part.origin.rpartition("/")[0]
-        self.tally.add(Tally({topic: Counts(dead=lost)}))
-        source = f"{where} from {part.origin}@{part.offset}"
-        return wire.dead_letter(part.body, source=source, reason=reason, at_ns=at_ns, count=lost)
-
-    def _is_next(self, part: Part) -> bool:
-        last = self._seen.get(part.origin)
-        if last is not None and part.offset <= last:
-            self.faults.repeats += 1
-            return False
-        if last is not None and part.offset > last + 1:
-            self.faults.lost[part.origin] = self.faults.lost.get(part.origin, 0) + part.offset - last - 1
-        self._seen[part.origin] = part.offset
-        return True
-
-    def _take(self, part: Part) -> list[Verdict]:
-        if part.tally:
-            self.tally.add(tally_from(part.tally))
-        if part.kind is Kind.FRAME and part.body:
-            self.scorer.apply(part.body, origin=part.origin)
-        if part.kind is Kind.MARK and part.origin in self._inputs:
-            at_ns = wire.mark_time(part.body)
-            self.marks[part.origin] = at_ns
-            return self.scorer.mark(part.origin, at_ns)
-        return []
-
-    def save(self) -> Checkpoint:
-        """What changed since the last call, as a delta; the first call after opening gives what changed since then."""
-        return Checkpoint(
-            offset=self.last,
-            seen=dict(self._seen),
-            tally=self.tally.encode(),
-            meta=self.scorer.meta(),
-            buckets=dict(self.scorer.changed()),
-        )

@@ -65,9 +65,7 @@ class Answers:
     `homes` tells the activity partition of keys. Numbers mean something within one `age` only.
     """
 
-    def __init__(
-        self, places: Places, scope: bytes, homes: Callable[[NDArray[np.bytes_]], NDArray[np.int64]]
-    ) -> None:
+    def __init__(self, places: Places, scope: bytes, homes: Callable[[NDArray[np.bytes_]], NDArray[np.int64]]) -> None:
         self._places, self._scope, self._homes = places, scope, homes
         self.age = 0
         self._begin()

@@ -24,7 +24,7 @@ PIECE = 768 * 1024
 """Bytes of a checkpoint in one message: with header and batch well under 900 kB."""
 
 _HEADER = struct.Struct("<BqIII")  # version, epoch, number, piece, pieces
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,7 @@ class Checkpoint:
     tally: bytes
     meta: bytes
     buckets: Mapping[int, bytes] = field(default_factory=dict)
+    waiting: bytes = b""  # parts of activity that were read, and are taken in when the rest of their stretch comes
 
     def then(self, delta: "Checkpoint") -> "Checkpoint":
         """The checkpoint with a later delta laid over it."""
@@ -45,7 +46,14 @@ class Checkpoint:
 def pieces(checkpoint: Checkpoint, *, epoch: int, number: int, size: int = PIECE) -> Iterator[bytes]:
     """The values of the records, of about `size` bytes, that together are this checkpoint."""
     document = msgspec.msgpack.encode(
-        (checkpoint.offset, dict(checkpoint.seen), checkpoint.tally, checkpoint.meta, dict(checkpoint.buckets))
+        (
+            checkpoint.offset,
+            dict(checkpoint.seen),
+            checkpoint.tally,
+            checkpoint.meta,
+            dict(checkpoint.buckets),
+            checkpoint.waiting,
+        )
     )
     cuts = range(0, len(document), size)
     for index, start in enumerate(cuts):
@@ -116,9 +124,9 @@ class Fold:
 
 def _decode(raw: bytes) -> Checkpoint:
     try:
-        offset, seen, tally, meta, buckets = msgspec.msgpack.decode(
-            raw, type=tuple[int, dict[str, int], bytes, bytes, dict[int, bytes]]
+        offset, seen, tally, meta, buckets, waiting = msgspec.msgpack.decode(
+            raw, type=tuple[int, dict[str, int], bytes, bytes, dict[int, bytes], bytes]
         )
     except msgspec.MsgspecError as error:
         raise BadInput(f"checkpoint: {error}") from None
-    return Checkpoint(offset, seen, tally, meta, buckets)
+    return Checkpoint(offset, seen, tally, meta, buckets, waiting)

@@ -1,9 +1,10 @@
-"""Messages of cordon.activity: parts, each naming the source message that it came from.
+"""Messages of cordon.activity: parts, each naming the source messages that it came from.
 
-Combine makes exactly one part per source message and activity partition, also an empty one. So a reader that takes
-only the part after the last one it took, per origin, misses nothing and takes nothing twice, however often and in
-whatever packing a part was sent. Layout: one byte of version, then for each part a header (see _HEADER), the origin,
-the tally and the body.
+Combine gathers a stretch of source messages, which ends at each clock mark, and tells each activity partition of it in
+one piece or more, also where there is nothing to tell. So a reader that takes only the stretch after the last one it
+took, per origin, and takes it whole, misses nothing and takes nothing twice, however often and in whatever packing a
+part was sent. Layout: one byte of version, then for each part a header (see _HEADER), the origin, the tally and the
+body.
 """
 
 import struct
@@ -13,27 +14,36 @@ from enum import IntEnum
 
 from controller.domain.errors import BadInput
 
-VERSION = b"\x01"
-_HEADER = struct.Struct("<BHqII")  # kind, length of origin, offset, length of tally, length of body
+VERSION = b"\x02"
+_HEADER = struct.Struct("<BHqIHHII")
+"""Kind, length of the origin, last offset, messages before it, piece, pieces, length of the tally, of the body."""
 
 
 class Kind(IntEnum):
-    """What the source message was."""
+    """What the source messages were."""
 
     FRAME = 0
     MARK = 1
-    VOID = 2  # a message that could not be used at all; its offset counts all the same
+    VOID = 2  # a mark that could not be used at all; its offset counts all the same
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What one source message says to one activity partition."""
+    """What a stretch of source messages, or a piece of it, says to one activity partition."""
 
     kind: Kind
-    origin: str  # topic/partition of the source message
-    offset: int
+    origin: str  # topic/partition of the source messages
+    offset: int  # of the last of them
     tally: bytes = b""
     body: bytes = b""  # FRAME: activity rows; MARK: event time as `wire.mark` writes it
+    before: int = 0  # so many messages before the last one belong to the stretch
+    piece: int = 0
+    pieces: int = 1
+
+    @property
+    def first(self) -> int:
+        """Offset of the first message of the stretch."""
+        return self.offset - self.before
 
     @property
     def size(self) -> int:
@@ -47,7 +57,16 @@ def pack(parts: Iterable[Part]) -> bytes:
     for part in parts:
         origin = part.origin.encode()
         pieces += (
-            _HEADER.pack(part.kind, len(origin), part.offset, len(part.tally), len(part.body)),
+            _HEADER.pack(
+                part.kind,
+                len(origin),
+                part.offset,
+                part.before,
+                part.piece,
+                part.pieces,
+                len(part.tally),
+                len(part.body),
+            ),
             origin,
             part.tally,
             part.body,
@@ -63,18 +82,20 @@ def unpack(message: bytes) -> list[Part]:
     at = len(VERSION)
     while at < len(message):
         try:
-            kind, origin_size, offset, tally_size, body_size = _HEADER.unpack_from(message, at)
+            header = _HEADER.unpack_from(message, at)
         except struct.error:
             raise BadInput("activity is cut short") from None
+        kind, origin_size, offset, before, piece, pieces, tally_size, body_size = header
         at += _HEADER.size
         end = at + origin_size + tally_size + body_size
         if end > len(message):
             raise BadInput("activity is cut short")
         tally_at, body_at = at + origin_size, at + origin_size + tally_size
+        if piece >= pieces:
+            raise BadInput("activity of a piece that cannot be")
         try:
-            parts.append(
-                Part(Kind(kind), message[at:tally_at].decode(), offset, message[tally_at:body_at], message[body_at:end])
-            )
+            origin, tally, body = message[at:tally_at].decode(), message[tally_at:body_at], message[body_at:end]
+            parts.append(Part(Kind(kind), origin, offset, tally, body, before, piece, pieces))
         except ValueError:
             raise BadInput("activity with an unknown kind or origin") from None
         at = end

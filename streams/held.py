@@ -44,10 +44,10 @@ class Rowsheet:
         count = len(told.exporter)
         if self._base_tick < 0:
             self._base_tick = int(told.receipt_ns.min()) // tick_ns - (1 << 30)
-        homes, at = np.empty(count, np.int16), 0
+        homes, amounts, at = np.empty(count, np.int16), np.zeros(3, np.int64), 0
         while True:
             at = gather(
-                told, known, self._held, at, tick_ns, self._base_tick, homes, PORTS, PORT_BITS, ODD, AMOUNTS
+                told, known, self._held, amounts, at, tick_ns, self._base_tick, homes, PORTS, PORT_BITS, ODD, AMOUNTS
             )  # fmt: skip
             if at == count:
                 return homes

@@ -77,7 +77,7 @@ class Learning:
     _seen: int = field(init=False)  # changes of the memory that were noticed
     _now_ns: int = 0
     _next: int = 0
-    _held: int | None = None  # first message that taught what is not kept
+    _held: int | None = None  # where the stretch begins that first taught what is not kept
     _again: int | None = None  # the same, since the snapshot
     _taken: Snapshot | None = None
     _place: int = NOWHERE  # where the snapshot was written
@@ -85,20 +85,23 @@ class Learning:
     def __post_init__(self) -> None:
         self._seen = self.memory.changes
 
-    def heard(self, offset: int, at_ns: int) -> None:
-        """A message has been combined; `at_ns` is its Kafka timestamp."""
+    def heard(self, offset: int, at_ns: int, *, first: int) -> None:
+        """The messages from `first` to `offset` have been told; `at_ns` is the last one's Kafka timestamp."""
         self._next, self._now_ns = offset + 1, max(self._now_ns, at_ns)
         old = self.kept != NOWHERE and self._taken is None and self._now_ns - self.kept_ns > REFRESH_NS
         if self.memory.changes == self._seen and not old:
             return
         self._seen = self.memory.changes
         if self._taken is not None:
-            self._again = offset if self._again is None else self._again
+            self._again = first if self._again is None else self._again
         elif self._held is None:
-            self._held = offset
+            self._held = first
 
     def snapshot(self) -> Snapshot | None:
-        """What has to be kept now; None while there is nothing, or the one before is not settled."""
+        """What has to be kept now; None while there is nothing, or the one before is not settled.
+
+        To be asked when a stretch has been told: within one, the memory is that of no message that anybody begins with.
+        """
         if self._held is None or self._taken is not None:
             return None
         if self.kept != NOWHERE and self._now_ns - self.kept_ns < SPARE_NS:

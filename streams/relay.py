@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 from controller.domain import wire
 from streams.agents import Combination
-from streams.envelope import Kind, Part, messages
+from streams.envelope import Part, messages
 
 Post: TypeAlias = Callable[[str, int, bytes, bytes | None], Awaitable["asyncio.Future[Any]"]]
 """Sends (topic, partition, value, key); the future is done when the broker has the message for good."""
@@ -54,16 +54,19 @@ class Relay:
         return _Batch([[] for _ in range(self._partitions)])
 
     def put(self, origin: str, offset: int, combination: Combination) -> None:
-        """Take over what came of the source message at `offset`."""
+        """Take over what is to be sent after the source message at `offset`; nothing where a stretch goes on."""
+        if not (combination.parts or combination.letters):
+            return
         batch = self._gathering
-        for partition, part in enumerate(combination.parts):
-            batch.parts[partition].append(part)
-            batch.size += part.size
+        for partition, parts in enumerate(combination.parts):
+            batch.parts[partition] += parts
+            batch.size += sum(part.size for part in parts)
         batch.letters += combination.letters
         batch.size += sum(len(letter.kept) for letter in combination.letters)
-        batch.upto[origin] = offset + 1
+        if combination.parts:
+            batch.upto[origin] = offset + 1
         self._something.set()
-        if combination.parts[0].kind is Kind.MARK:
+        if combination.marks:
             batch.marked.add(origin)
             if len(batch.marked) == self._origins:
                 self._whole.set()

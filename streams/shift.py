@@ -16,9 +16,10 @@ from aiokafka import TopicPartition
 from controller.domain import wire
 from controller.domain.address import subject_text
 from controller.domain.errors import BadInput
-from streams.agents import ActivityScorer, Combine, Lane, Message
+from streams.agents import Combine, Message, Stretch
 from streams.broker import Access
-from streams.lessons import Learning
+from streams.lanes import ActivityScorer, Lane
+from streams.lessons import Learning, Snapshot
 from streams.relay import Relay
 from streams.state import LessonLog, Positions, Producer, StateLog
 
@@ -38,7 +39,7 @@ class Crew:
     producer: Producer
     positions: Positions
     lessons: LessonLog
-    combine: Combine
+    combine: Combine[Any]
     scorer: Callable[[int], ActivityScorer]  # a fresh one for an activity partition
     inputs: tuple[str, ...]  # every source partition, "topic/partition"
     worker: str
@@ -88,6 +89,8 @@ class Shift:
     courses: dict[TopicPartition, Course] = field(default_factory=dict)
     lanes: dict[int, Lane] = field(default_factory=dict)
     learnings: dict[str, Learning] = field(default_factory=dict)  # source partitions whose messages build on each other
+    _stretches: dict[str, Stretch[Any]] = field(default_factory=dict)
+    _lessons: dict[str, Snapshot] = field(default_factory=dict)  # to be kept
     notes: list[str] = field(default_factory=list)
     _logs: dict[int, StateLog] = field(default_factory=dict)
     _saved: dict[int, int] = field(default_factory=dict)  # activity partition → offset of the last checkpoint
@@ -167,11 +170,17 @@ class Shift:
 
     async def source(self, message: Message) -> None:
         """Combine one message of a flow or log topic, and wait while too much of the like is waiting to be sent."""
-        learning = self.learnings.get(message.origin)
-        combination = self.crew.combine.message(message, None if learning is None else learning.memory)
-        if learning is not None:
-            learning.heard(message.offset, message.kafka_ns)
-        self.relay.put(message.origin, message.offset, combination)
+        origin, learning = message.origin, self.learnings.get(message.origin)
+        if origin not in self._stretches:
+            self._stretches[origin] = self.crew.combine.stretch(message.topic)
+        combination = self.crew.combine.message(
+            message, self._stretches[origin], None if learning is None else learning.memory
+        )
+        if learning is not None and combination.parts:
+            learning.heard(message.offset, message.kafka_ns, first=combination.first)
+            if (snapshot := learning.snapshot()) is not None:
+                self._lessons[origin] = snapshot
+        self.relay.put(origin, message.offset, combination)
         await asyncio.sleep(0)
         await self.relay.room()
 
@@ -229,10 +238,9 @@ class Shift:
                 for origin, offset in self.relay.arrived().items()
             }
             await self.crew.positions.commit({_partition(origin): offset for origin, offset in arrived.items()})
-            for origin, learning in self.learnings.items():
-                snapshot = learning.snapshot()
-                if snapshot is not None:
-                    learning.written(await self.crew.lessons.write(_partition(origin), snapshot))
+            lessons, self._lessons = self._lessons, {}
+            for origin, snapshot in lessons.items():
+                self.learnings[origin].written(await self.crew.lessons.write(_partition(origin), snapshot))
 
     def stalled(self, highwater: Callable[[TopicPartition], int | None]) -> list[tuple[TopicPartition, int]]:
         """When nothing moves: partitions that have messages, and where to read them again.

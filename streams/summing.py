@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.classes import SMALL, marks, of_protocol
-from streams.decode.compiled import compiled, inlined
+from streams.decode.compiled import borrowing, compiled, inlined
 from streams.decode.interning import place_of, place_of_word, slot_of, slot_of_word
 from streams.keys import hash_words
-from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col
+from streams.rows import MAX_COUNT, SKETCH_BITS, Col
 
 _EDGE = 2  # Vantage.EDGE
 _MOST = int(MAX_COUNT)
@@ -186,11 +186,43 @@ def _row(
     return row
 
 
-@compiled
+@inlined
+def _said(told: Told, at: int, ports: NDArray[np.uint8], odd: NDArray[np.bool_]) -> int:
+    """The columns in which a record counts."""
+    protocol, octets, packets = told.protocol[at], told.bytes[at], told.packets[at]
+    said = of_protocol(
+        protocol,
+        told.tcp_flags[at] & 0x3F,
+        told.icmp_type[at],
+        told.src_port[at],
+        told.dst_port[at],
+        octets,
+        packets,
+        ports,
+    )
+    small = packets > 0 and octets < packets * SMALL
+    # Exporters that aggregate may leave the protocol out.
+    strange = odd[protocol] and not (told.ip[at] and protocol < 0)
+    return said | marks(strange, small, told.fragment[at], told.malformed[at], told.discarded[at], told.expected[at])
+
+
+@inlined
+def _is_new(
+    made: NDArray[np.int64], slots: NDArray[np.int32], seconds: NDArray[np.uint64], row: int, second: int
+) -> bool:
+    """Whether a row's port or source is new."""
+    place = place_of_word(np.uint64(row) << _HALF | np.uint64(second), slots, seconds, made[SECONDS])
+    new = place == made[SECONDS]
+    made[SECONDS] += new
+    return new
+
+
+@borrowing
 def gather(
     told: Told,
     known: Known,
     held: Held,
+    amounts: NDArray[np.int64],
     begin: int,
     tick_ns: int,
     base_tick: int,
@@ -203,18 +235,16 @@ def gather(
     """Add records from `begin` on to rows, and tell of each the partition that counts it, 0 where it is nobody's.
 
     Returns the first record for which there was no room, or how many there are. Ticks count from `base_tick`, before
-    which there is none.
+    which there is none; `amounts` are three numbers of the caller's.
     """
     # Columns are named here once: to take one out of a tuple costs more than to read from it.
-    made, slots, idents, counts, first_ns, facts, sketches, pair_slots, pairs, bit_row, bits, second_slots, seconds = held
+    made, slots, idents, counts, first_ns, facts, sketches, pair_slots, pairs, bit_row, bits, second_slots, seconds = (
+        held
+    )
     speakers, addresses, owners, group, bit_of, group_mac, payers, charges, stray, attached, home = known
     charge_of, exporters, receipts, durations = told.charge, told.exporter, told.receipt_ns, told.duration_ns
-    octets, packets, protocol, ip = told.bytes, told.packets, told.protocol, told.ip
-    src, dst, src_port, dst_port = told.src, told.dst, told.src_port, told.dst_port
+    octets, packets, src, dst, dst_port = told.bytes, told.packets, told.src, told.dst, told.dst_port
     sampling, sessions, dst_mac = told.sampling, told.flows, told.dst_mac
-    tcp_flags, icmp_type, fragment, malformed = told.tcp_flags, told.icmp_type, told.fragment, told.malformed
-    discarded, expected = told.discarded, told.expected
-    amounts = np.zeros(3, np.int64)
     most_rows, most_pairs = len(idents) - 3, len(pairs) - 1
     most_bits, most_seconds = len(bits) - 2, len(seconds) - 1
     last, tick = np.int64(-1), np.int64(0)
@@ -239,20 +269,7 @@ def gather(
         low, exporter = np.uint64(tick << 24 | span), speakers[exporters[at]] << 8
         amounts[0], amounts[1] = _times(packets[at], rate), _times(octets[at], rate)
         amounts[2] = _times(sessions[at], rate)
-        said = of_protocol(
-            protocol[at],
-            tcp_flags[at] & 0x3F,
-            icmp_type[at],
-            src_port[at],
-            dst_port[at],
-            octets[at],
-            packets[at],
-            ports,
-        )
-        small = packets[at] > 0 and octets[at] < packets[at] * SMALL
-        # Exporters that aggregate may leave the protocol out.
-        strange = odd[protocol[at]] and not (ip[at] and protocol[at] < 0)
-        said |= marks(strange, small, fragment[at], malformed[at], discarded[at], expected[at])
+        said = _said(told, at, ports, odd)
         counted = np.int64(-1)
         if paying >= 0:
             counted = paying
@@ -261,31 +278,24 @@ def gather(
             _charge(facts, row, charges, charge)
             _add(counts, row, _SAMPLES, packets[at])
             _add(counts, row, _VARIANCE, _times(amounts[0], rate - 1))
-            sent = said
-            if everybody:
-                sent |= _FOR_ALL | (_STRAY if stray[charge] else 0)
+            sent = (said | _FOR_ALL if everybody else said) | (_STRAY if loops else 0)
             _add_all(counts, row, (sent | _SENT) & ~_IN, amounts, kinds)
             if to >= 0:
-                mine = np.uint64(row) << _HALF
-                place = place_of_word(mine | np.uint64(to), pair_slots, pairs, made[PAIRS])
+                source = np.int64(addresses[src[at]]) if src[at] >= 0 else np.int64(-1)
+                of_attachment, port = attached[paying], np.int64(dst_port[at])
+                place = place_of_word(np.uint64(row) << _HALF | np.uint64(to), pair_slots, pairs, made[PAIRS])
                 new = place == made[PAIRS]
                 made[PAIRS] += new
                 loud = np.uint64(0) if new else pairs[place, 1]
                 pairs[place, 1] = min(loud + np.uint64(amounts[1]), np.uint64(_MOST))
-                source = np.int64(addresses[src[at]]) if src[at] >= 0 else np.int64(-1)
                 if span > 1:
+                    second = source + _SOURCES if of_attachment else port
                     counts[row, _PEERS] += 1000 * new
-                    second = source + _SOURCES if attached[paying] else np.int64(dst_port[at])
-                    place = place_of_word(mine | np.uint64(second), second_slots, seconds, made[SECONDS])
-                    new = place == made[SECONDS]
-                    made[SECONDS] += new
-                    counts[row, _PORTS] += 1000 * new
+                    counts[row, _PORTS] += 1000 * _is_new(made, second_slots, seconds, row, second)
                 else:
                     if new:
                         _mark(made, sketches, bit_row, bits, row, np.int64(bit_of[to]))
-                    bit = np.int64(port_bits[dst_port[at]])
-                    if attached[paying]:
-                        bit = np.int64(bit_of[source]) if source >= 0 else np.int64(0)
+                    bit = np.int64(bit_of[max(source, 0)]) if of_attachment else np.int64(port_bits[port])
                     _mark(made, sketches, bit_row, bits, row, SKETCH_BITS + bit)
         if owner >= 0:
             counted = owner if counted < 0 else counted

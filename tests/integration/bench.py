@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -20,9 +20,10 @@ from controller.domain import wire
 from controller.domain.estate import Source, SourceFormat
 from controller.domain.verdict import Verdict
 from deploy.broker import EmbeddedBroker
-from streams.agents import Combine, Lane, Message
+from streams.agents import Combine, Message, Stretch
 from streams.broker import Access
 from streams.envelope import pack
+from streams.lanes import Lane
 from streams.lessons import Memory
 from streams.publish import Publisher
 from streams.shift import inputs_of, scored
@@ -91,19 +92,21 @@ def undisturbed(inputs: Iterable[Input]) -> Outcome:
     return through(inputs, combine, lanes)
 
 
-def through(inputs: Iterable[Input], combine: Combine, lanes: Sequence[Lane]) -> Outcome:
+def through(inputs: Iterable[Input], combine: Combine[Any], lanes: Sequence[Lane]) -> Outcome:
     """What comes of messages by the plain parts alone: no Kafka, no Faust, nothing that dies."""
     offsets: dict[tuple[str, int], int] = {}
     memories: dict[tuple[str, int], Memory | None] = {}
+    stretches: dict[tuple[str, int], Stretch[Any]] = {}
     found: list[Verdict] = []
     for number, one in enumerate(inputs):
         at = one.topic, one.partition
         offset = offsets[at] = offsets.get(at, -1) + 1
         if at not in memories:
-            memories[at] = combine.memory(one.topic)
+            memories[at], stretches[at] = combine.memory(one.topic), combine.stretch(one.topic)
         message = Message(*at, offset, one.key, one.value, kafka_ns=one.kafka_ns or 2**62)
-        for lane, part in zip(lanes, combine.message(message, memories[at]).parts, strict=True):
-            found += lane.message(number, pack([part]), kafka_ns=0).verdicts
+        if told := combine.message(message, stretches[at], memories[at]).parts:
+            for lane, parts in zip(lanes, told, strict=True):
+                found += lane.message(number, pack(parts), kafka_ns=0).verdicts
     return Outcome(_by_id(found), scored(lanes))
 
 

@@ -13,7 +13,8 @@ import pytest
 from controller.domain import wire
 from controller.domain.verdict import Level
 from streams.activity import Combiner
-from streams.agents import Combine, Lane
+from streams.agents import Combine
+from streams.lanes import Lane
 from streams.score import Scorer
 from streams.settings import Settings, load
 from streams.shift import inputs_of

@@ -21,6 +21,7 @@ from streams.lessons import Memory
 
 SECOND = 1_000_000_000
 EVERY = 8
+ROWS = 3  # of a body
 
 
 def bucket_of(host: str) -> int:
@@ -41,6 +42,23 @@ class Taught:
         return self.host.encode()
 
 
+class Heap:
+    """What frames said, as bodies are."""
+
+    def __init__(self, topic: str, partitions: int) -> None:
+        self._topic, self._partitions = topic, partitions
+        self.begin()
+
+    def begin(self) -> None:
+        self.rows: list[list[tuple[str, int]]] = [[] for _ in range(self._partitions)]
+
+    def told(self) -> list[list[bytes]]:
+        """Of a partition of which much was said, in several pieces."""
+        pieces = [[rows[at : at + ROWS] for at in range(0, len(rows), ROWS)] for rows in self.rows]
+        self.begin()
+        return [[json.dumps([self._topic, one]).encode() for one in cut] for cut in pieces]
+
+
 class CountingCombiner:
     def __init__(self, *, partitions: int) -> None:
         self._partitions = partitions
@@ -48,7 +66,12 @@ class CountingCombiner:
     def memory(self, source: Source, saved: bytes | None = None) -> Taught:
         return Taught((saved or b"").decode())
 
-    def frame(self, value: bytes, *, source: Source, kafka_ns: int, memory: Memory | None = None) -> Combined:
+    def gathered(self, source: Source) -> Heap:
+        return Heap(source.topic, self._partitions)
+
+    def take(
+        self, value: bytes, gathered: Heap, *, source: Source, kafka_ns: int, memory: Memory | None = None
+    ) -> Combined:
         rows: list[list[tuple[str, int]]] = [[] for _ in range(self._partitions)]
         rejects: list[Reject] = []
         skipped = received = 0
@@ -69,10 +92,11 @@ class CountingCombiner:
             else:
                 rows[bucket_of(host) % self._partitions].append((host, int(at)))
         count = sum(map(len, rows))
-        bodies = tuple(json.dumps([source.topic, one]).encode() if one else b"" for one in rows)
+        for heap, more in zip(gathered.rows, rows, strict=True):
+            heap += more
         latest = max((at for one in rows for _, at in one), default=0)
         seen = {"192.0.2.1": ExporterSeen(count, latest, fragments_visible=False)} if count else {}
-        return Combined(received, skipped, tuple(rejects), count, bodies, seen, latest)
+        return Combined(received, skipped, tuple(rejects), count, (), seen, latest)
 
 
 class CountingScorer:

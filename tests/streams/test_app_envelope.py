@@ -5,10 +5,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from controller.domain.errors import BadInput
-from streams.envelope import Kind, Part, messages, pack, unpack
+from streams.envelope import VERSION, Kind, Part, messages, pack, unpack
 
 parts = st.builds(
-    Part,
+    lambda piece, more, **over: Part(piece=piece, pieces=piece + more, **over),
+    piece=st.integers(0, 9),
+    more=st.integers(1, 9),
+    before=st.integers(0, 2**32 - 1),
     kind=st.sampled_from(Kind),
     origin=st.text(st.characters(exclude_categories=["Cs"]), max_size=30),
     offset=st.integers(-1, 2**63 - 1),
@@ -35,7 +38,7 @@ def test_packing_under_a_limit_neither_loses_nor_reorders(given_parts: list[Part
 @given(st.binary(max_size=200))
 @settings(deadline=None, derandomize=True)
 def test_what_is_no_activity_is_bad_input_and_nothing_else(raw: bytes) -> None:
-    for value in (raw, b"\x01" + raw):
+    for value in (raw, VERSION + raw):
         try:
             unpack(value)
         except BadInput:
@@ -50,3 +53,8 @@ def test_a_message_cut_short_is_never_read_in_part(given_parts: list[Part], data
     cut = data.draw(st.integers(0, len(whole) - 1).filter(lambda at: at not in boundaries))
     with pytest.raises(BadInput):
         unpack(whole[:cut])
+
+
+def test_a_piece_beyond_the_last_one_is_refused() -> None:
+    with pytest.raises(BadInput):
+        unpack(pack([Part(Kind.FRAME, "t/0", 4, piece=2, pieces=2)]))

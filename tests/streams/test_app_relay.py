@@ -34,7 +34,7 @@ class Broker:
 
 
 def combination(offset: int, *, body: bytes = b"x") -> Combination:
-    return Combination(tuple(Part(Kind.FRAME, "t/0", offset, b"", body) for _ in range(2)))
+    return Combination(tuple((Part(Kind.FRAME, "t/0", offset, b"", body),) for _ in range(2)))
 
 
 async def until(what: Any) -> None:
@@ -87,6 +87,21 @@ async def test_dead_letters_have_to_arrive_as_well() -> None:
     sending.cancel()
 
 
+async def test_while_a_stretch_goes_on_its_letters_are_sent_and_nothing_of_it_has_arrived() -> None:
+    broker = Broker()
+    relay = Relay(broker.post, partitions=2)
+    sending = asyncio.create_task(relay.run())
+    relay.put("t/0", 4, combination(4))
+    await until(lambda: broker.posted)
+    relay.put("t/0", 5, Combination())
+    relay.put("t/0", 6, Combination((), (wire.dead_letter(b"?", source="t/0@6", reason="bad", at_ns=1),)))
+    await until(lambda: len(broker.posted) == 3)
+    broker.acknowledge()
+    await until(relay.arrived)
+    assert relay.arrived() == {"t/0": 5}
+    sending.cancel()
+
+
 async def test_what_the_broker_refuses_is_raised_and_never_passed_over() -> None:
     broker = Broker()
     relay = Relay(broker.post, partitions=2)
@@ -118,8 +133,8 @@ async def test_a_batch_goes_out_when_the_marks_of_all_origins_stand_in_it() -> N
     sending = asyncio.create_task(relay.run())
     for offset in range(40):
         broker.acknowledge()
-        relay.put("t/0", offset, Combination((Part(Kind.MARK, "t/0", offset, b"", b"1"),)))
-        relay.put("t/1", offset, Combination((Part(Kind.MARK, "t/1", offset, b"", b"1"),)))
+        relay.put("t/0", offset, Combination(((Part(Kind.MARK, "t/0", offset, b"", b"1"),),)))
+        relay.put("t/1", offset, Combination(((Part(Kind.MARK, "t/1", offset, b"", b"1"),),)))
         await until(lambda: len(broker.offsets(0)) == 2 * (offset + 1))  # noqa: B023 - awaited before the next turn
     sending.cancel()
     assert len(broker.posted) == 40

@@ -64,32 +64,33 @@ class Log:
         return Learning(heap, kept=place, kept_ns=kept.at_ns), heap
 
 
-STEPS = st.lists(st.sampled_from(("message", "arrive", "commit", "snapshot", "write", "die")), max_size=120)
+STEPS = st.lists(st.sampled_from(("message", "told", "arrive", "commit", "write", "die")), max_size=120)
 
 
 @given(st.lists(st.integers(0, 3), min_size=40, max_size=40), STEPS)
 def test_whenever_a_worker_dies_its_successor_knows_what_was_known_there(lessons: list[int], steps: list[str]) -> None:
     log = Log()
     learning, heap = log.successor()
-    offset = arrived = 0
+    offset = told = arrived = 0
     snapshot: Snapshot | None = None
     for step in steps:
         if step == "message" and offset < len(lessons):
             heap.hear(lessons[offset])
-            learning.heard(offset, offset * SPARE_NS)
             offset += 1
+        elif step == "told" and offset > told:
+            learning.heard(offset - 1, offset * SPARE_NS, first=told)
+            told = offset
+            snapshot = snapshot or learning.snapshot()
         elif step == "arrive":
-            arrived = min(offset, arrived + 3)
+            arrived = told
         elif step == "commit":
             log.position = learning.position(arrived)
-        elif step == "snapshot" and snapshot is None:
-            snapshot = learning.snapshot()
         elif step == "write" and snapshot is not None:
             learning.written(log.write(snapshot))
             snapshot = None
         elif step == "die":
             learning, heap = log.successor()
-            offset = arrived = log.position
+            offset = told = arrived = log.position
             snapshot = None
             assert heap.learned == [lesson for lesson in lessons[:offset] if lesson]
 
@@ -99,7 +100,7 @@ def test_a_position_waits_for_what_was_learned_and_then_follows() -> None:
     learning = Learning(heap)
     for offset, lesson in enumerate((0, 7, 0, 0)):
         heap.hear(lesson)
-        learning.heard(offset, offset)
+        learning.heard(offset, offset, first=offset)
     assert learning.position(4) == 1
     snapshot = learning.snapshot()
     assert snapshot == Snapshot(4, 3, NOWHERE, b"\x07")
@@ -113,17 +114,17 @@ def test_one_that_learns_all_the_time_is_kept_now_and_then() -> None:
     heap = Heap()
     learning = Learning(heap, kept=5, kept_ns=SECOND)
     heap.hear(1)
-    learning.heard(0, SECOND + SPARE_NS - 1)
+    learning.heard(0, SECOND + SPARE_NS - 1, first=0)
     assert learning.snapshot() is None
-    learning.heard(1, SECOND + SPARE_NS)
+    learning.heard(1, SECOND + SPARE_NS, first=1)
     assert learning.snapshot() is not None
 
 
 def test_a_record_is_written_again_before_it_expires() -> None:
     learning = Learning(Heap([3]), kept=5, kept_ns=SECOND)
-    learning.heard(0, SECOND + REFRESH_NS)
+    learning.heard(0, SECOND + REFRESH_NS, first=0)
     assert learning.snapshot() is None
-    learning.heard(1, SECOND + REFRESH_NS + 1)
+    learning.heard(1, SECOND + REFRESH_NS + 1, first=1)
     snapshot = learning.snapshot()
     assert snapshot is not None
     assert (snapshot.offset, snapshot.before, snapshot.memory) == (2, 5, b"\x03")
