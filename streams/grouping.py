@@ -130,7 +130,7 @@ class Gathering:
                 peer_row=peers.row,
                 peer=words[peers.address].astype(">u8").view("S16").reshape(-1),
                 peer_bytes=peers.octets,
-                **{name: np.array(column) for name, column in sheet.columns().items()},
+                **sheet.columns(),
             )
             self._sealed.append(Grouped(rows, number, keys.home[number].astype(np.int64)))
         sheet.clear()

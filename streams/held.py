@@ -7,14 +7,17 @@ from numpy.typing import NDArray
 
 from streams.classes import AMOUNTS, ODD, PORTS
 from streams.decode.interning import empty_slots
-from streams.rows import NCOL, SKETCH_BITS
+from streams.rows import SKETCH_BITS
 from streams.summing import (
     BITS,
+    COUNTS,
     PAIRS,
     PORT_BITS,
     ROWS,
     SECONDS,
+    WORDS,
     Held,
+    Kinds,
     Known,
     Peers,
     Told,
@@ -25,6 +28,8 @@ from streams.summing import (
 )
 
 _LEAST = 1_024
+_LINE = 64
+_KINDS = Kinds(PORTS, ODD, AMOUNTS)
 _SPARSE = 16
 """Room is given back when there is so many times as much as was needed."""
 
@@ -44,11 +49,9 @@ class Rowsheet:
         count = len(told.exporter)
         if self._base_tick < 0:
             self._base_tick = int(told.receipt_ns.min()) // tick_ns - (1 << 30)
-        homes, amounts, at = np.empty(count, np.int16), np.zeros(3, np.int64), 0
+        homes, at = np.empty(count, np.int16), 0
         while True:
-            at = gather(
-                told, known, self._held, amounts, at, tick_ns, self._base_tick, homes, PORTS, PORT_BITS, ODD, AMOUNTS
-            )  # fmt: skip
+            at = gather(told, known, self._held, at, tick_ns, self._base_tick, homes, _KINDS)
             if at == count:
                 return homes
             self._widen()
@@ -56,14 +59,14 @@ class Rowsheet:
     def _widen(self) -> None:
         """Give more room to what is nearly full."""
         old, made = self._held, self._held.made.tolist()
-        rooms = [len(old.idents), len(old.pairs), len(old.bit), len(old.seconds)]
+        rooms = [len(old.table), len(old.pairs), len(old.bit), len(old.seconds)]
         wanted = [2 * room if room - count < 4 else room for room, count in zip(rooms, made, strict=True)]
         new = _empty(*wanted)
         for name, number in _SIZED:
             mine = made[number]
             getattr(new, name)[:mine] = getattr(old, name)[:mine]
         new.made[:] = old.made
-        rehashed(new.idents, made[ROWS], new.slots)
+        rehashed(new.names, made[ROWS], new.slots)
         rehashed_words(new.pairs, made[PAIRS], new.pair_slots)
         rehashed_words(new.seconds, made[SECONDS], new.second_slots)
         self._held = new
@@ -71,28 +74,26 @@ class Rowsheet:
     @property
     def keys(self) -> NDArray[np.int64]:
         """The number of each row's key."""
-        return (self._idents[:, 0] >> np.uint64(32)).astype(np.int64)
-
-    @property
-    def _idents(self) -> NDArray[np.uint64]:
-        return self._held.idents[: len(self)]
+        answer: NDArray[np.int64] = self._held.table[: len(self), 0] >> 32
+        return answer
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """What stands in the rows, by the names of `streams.rows.Rows`, which says what they mean."""
         held, rows, bits = self._held, len(self), int(self._held.made[BITS])
-        who, when = self._idents.view(np.int64).T
+        table = held.table[:rows]
+        who, when, first_ns = table[:, 0].copy(), table[:, 1].copy(), table[:, 2].copy()
         return {
             "exporter": (who >> 8 & 0xFFFFFF).astype(np.int32),
             "tick": (when >> 24) + self._base_tick,
             "span": (when & 0xFFFFFF).astype(np.int32),
             "vantage": (who & 0xFF).astype(np.int8),
             "flags": held.facts[:rows, 0].astype(np.int8),
-            "interface": held.facts[:rows, 1],
-            "mac": held.facts[:rows, 2],
-            "first_ns": held.first_ns[:rows],
-            "counts": held.counts[:rows],
-            "bit_row": held.bit_row[:bits],
-            "bit": held.bit[:bits],
+            "interface": held.facts[:rows, 1].copy(),
+            "mac": held.facts[:rows, 2].copy(),
+            "first_ns": first_ns,
+            "counts": table[:, COUNTS:].copy(),
+            "bit_row": held.bit_row[:bits].copy(),
+            "bit": held.bit[:bits].copy(),
         }
 
     def peers(self, hashes: NDArray[np.uint64]) -> Peers:
@@ -102,7 +103,7 @@ class Rowsheet:
     def clear(self) -> None:
         """Begin anew."""
         held, made = self._held, self._held.made
-        rooms = (len(held.idents), len(held.pairs), len(held.bit), len(held.seconds))
+        rooms = (len(held.table), len(held.pairs), len(held.bit), len(held.seconds))
         if all(room > _LEAST and room > _SPARSE * count for room, count in zip(rooms, made.tolist(), strict=True)):
             self._held = _empty(*(room // 2 for room in rooms))
         else:
@@ -113,20 +114,22 @@ class Rowsheet:
 
 
 _SIZED = (
-    ("idents", ROWS), ("counts", ROWS), ("first_ns", ROWS), ("facts", ROWS), ("sketches", ROWS), ("pairs", PAIRS),
-    ("bit_row", BITS), ("bit", BITS), ("seconds", SECONDS),
+    ("table", ROWS), ("facts", ROWS), ("sketches", ROWS), ("pairs", PAIRS), ("bit_row", BITS), ("bit", BITS),
+    ("seconds", SECONDS),
 )  # fmt: skip
 
 
 def _empty(rows: int, pairs: int, bits: int, seconds: int) -> Held:
+    table = _aligned(rows, 8 * WORDS).view(np.int64)
     return Held(
         made=np.zeros(4, np.int64),
+        amounts=np.zeros(3, np.int64),
+        port_bits=PORT_BITS,
         slots=empty_slots(rows),
-        idents=np.empty((rows, 2), np.uint64),
-        counts=np.empty((rows, NCOL), np.int64),
-        first_ns=np.empty(rows, np.int64),
+        table=table,
+        names=table.view(np.uint64),
         facts=np.empty((rows, 3), np.int64),
-        sketches=np.empty((rows, 2 * SKETCH_BITS // 8), np.uint8),
+        sketches=_aligned(rows, 2 * SKETCH_BITS // 8),
         pair_slots=empty_slots(pairs),
         pairs=np.empty((pairs, 2), np.uint64),
         bit_row=np.empty(bits, np.int32),
@@ -134,3 +137,10 @@ def _empty(rows: int, pairs: int, bits: int, seconds: int) -> Held:
         second_slots=empty_slots(seconds),
         seconds=np.empty((seconds, 1), np.uint64),
     )
+
+
+def _aligned(rows: int, width: int) -> NDArray[np.uint8]:
+    """Rows of octets that begin where lines of the cache do."""
+    octets = np.empty(rows * width + _LINE, np.uint8)
+    begin = -octets.ctypes.data % _LINE
+    return octets[begin : begin + rows * width].reshape(rows, width)

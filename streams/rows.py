@@ -20,32 +20,35 @@ SKETCH_BITS = 256
 
 
 class Col(IntEnum):
-    """Columns of counts. Those before BYTES_IN are what the subject sent, the rest what it received."""
+    """Columns of counts. Those before BYTES_IN are what the subject sent, the rest what it received.
+
+    What nearly every record adds to stands close together: it is one or two fetches from memory.
+    """
 
     BYTES = 0
     PACKETS = 1
     FLOWS = 2
-    FRAGMENTS = 3
-    MALFORMED = 4
-    ODD = 5  # odd protocols, and frames that are not IP
-    SYN_ONLY = 6
-    PROBES = 7  # SYN-only, echo requests, small UDP to service ports, TCP too small and short to say anything
-    SMALL = 8  # packets below 100 octets
-    MAIL = 9  # mail sessions begun
-    REFLECTED = 10  # octets sent from UDP ports that reflectors answer from
-    ANSWERS = 11  # SYN-ACK, RST, unreachables, DNS replies
-    LOOPED = 12  # group frames that enter where their source does not live; counted for port and source alike
-    DISCARDED_BYTES = 13  # sampled at the port, dropped by a rule: counted in BYTES too
-    DISCARDED_PACKETS = 14
-    EXPECTED_BYTES = 15  # inside a window of wanted bulk traffic: counted in BYTES too
-    EXPECTED_PACKETS = 16
-    SAMPLES = 17  # packets that were really counted, before sampling is multiplied out
-    VARIANCE = 18  # of PACKETS: n·N·(N−1) for n samples of one in N
-    PEERS_SPREAD = 19  # distinct peers of flows that last longer than a tick, in thousandths
-    PORTS_SPREAD = 20  # distinct ports of such flows; for attachments distinct sources
-    REPLIES = 21  # ANSWERS, and UDP from a service's port
-    LOGINS = 22  # sessions begun at ports where people log in
-    GROUP = 23  # packets to everybody: broadcast and multicast
+    SAMPLES = 3  # packets that were really counted, before sampling is multiplied out
+    VARIANCE = 4  # of PACKETS: n·N·(N−1) for n samples of one in N
+    PEERS_SPREAD = 5  # distinct peers of flows that last longer than a tick, in thousandths
+    PORTS_SPREAD = 6  # distinct ports of such flows; for attachments distinct sources
+    SMALL = 7  # packets below 100 octets
+    PROBES = 8  # SYN-only, echo requests, small UDP to service ports, TCP too small and short to say anything
+    SYN_ONLY = 9
+    FRAGMENTS = 10
+    MALFORMED = 11
+    ODD = 12  # odd protocols, and frames that are not IP
+    MAIL = 13  # mail sessions begun
+    REFLECTED = 14  # octets sent from UDP ports that reflectors answer from
+    ANSWERS = 15  # SYN-ACK, RST, unreachables, DNS replies
+    REPLIES = 16  # ANSWERS, and UDP from a service's port
+    LOGINS = 17  # sessions begun at ports where people log in
+    LOOPED = 18  # group frames that enter where their source does not live; counted for port and source alike
+    GROUP = 19  # packets to everybody: broadcast and multicast
+    DISCARDED_BYTES = 20  # sampled at the port, dropped by a rule: counted in BYTES too
+    DISCARDED_PACKETS = 21
+    EXPECTED_BYTES = 22  # inside a window of wanted bulk traffic: counted in BYTES too
+    EXPECTED_PACKETS = 23
     BYTES_IN = 24
     PACKETS_IN = 25
     ANSWERS_IN = 26  # SYN-ACK, RST and unreachables that came in: nobody talks with the subject

@@ -13,7 +13,7 @@ from streams.classes import SMALL, marks, of_protocol
 from streams.decode.compiled import borrowing, compiled, inlined
 from streams.decode.interning import place_of, place_of_word, slot_of, slot_of_word
 from streams.keys import hash_words
-from streams.rows import MAX_COUNT, SKETCH_BITS, Col
+from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col
 
 _EDGE = 2  # Vantage.EDGE
 _MOST = int(MAX_COUNT)
@@ -24,9 +24,9 @@ _SOURCES = 1 << 17  # sources are numbered above all ports
 PORT_BITS = (hash_words(np.arange(1 << 16, dtype=np.uint64).reshape(-1, 1)) % np.uint64(SKETCH_BITS)).astype(np.int16)
 _SAMPLES, _VARIANCE, _LOOPED = int(Col.SAMPLES), int(Col.VARIANCE), int(Col.LOOPED)
 _PEERS, _PORTS = int(Col.PEERS_SPREAD), int(Col.PORTS_SPREAD)
-_SENT = 1 << Col.BYTES | 1 << Col.PACKETS | 1 << Col.FLOWS
-_RECEIVED = 1 << Col.BYTES_IN | 1 << Col.PACKETS_IN
-_IN = _RECEIVED | 1 << Col.ANSWERS_IN | 1 << Col.TALK_IN
+_BYTES, _PACKETS, _FLOWS = int(Col.BYTES), int(Col.PACKETS), int(Col.FLOWS)
+_BYTES_IN, _PACKETS_IN = int(Col.BYTES_IN), int(Col.PACKETS_IN)
+_IN = 1 << Col.ANSWERS_IN | 1 << Col.TALK_IN
 _DE_BRUIJN = 0x077C_B531
 _PLACE_OF_BIT = np.argsort([(_DE_BRUIJN << bit & 0xFFFF_FFFF) >> 27 for bit in range(32)])
 """Which bit it is, by the first five of a de Bruijn sequence shifted so far (Leiserson, Prokop and Randall 1998)."""
@@ -78,14 +78,23 @@ class Known(NamedTuple):
     home: NDArray[np.int16]  # of keys: the activity partition
 
 
+class Kinds(NamedTuple):
+    """As what records count, as `streams.classes` has it."""
+
+    port: NDArray[np.uint8]
+    odd: NDArray[np.bool_]  # by protocol
+    amount: NDArray[np.int64]  # by column
+
+
 class Held(NamedTuple):
     """Rows and what belongs to them, with room for more; `made` says how many there are so far."""
 
     made: NDArray[np.int64]  # rows, pairs, bits, seconds
+    amounts: NDArray[np.int64]  # of the record at hand: packets, octets, sessions
+    port_bits: NDArray[np.int16]  # of a sketch
     slots: NDArray[np.int32]
-    idents: NDArray[np.uint64]  # of rows: key, exporter and vantage in one word, tick and span in the other
-    counts: NDArray[np.int64]  # × NCOL
-    first_ns: NDArray[np.int64]
+    table: NDArray[np.int64]  # rows × WORDS: see below
+    names: NDArray[np.uint64]  # the same memory
     facts: NDArray[np.int64]  # × 3: flags, interface, MAC
     sketches: NDArray[np.uint8]  # of rows
     pair_slots: NDArray[np.int32]
@@ -98,6 +107,13 @@ class Held(NamedTuple):
 
 ROWS, PAIRS, BITS, SECONDS = range(4)
 """Places in `Held.made`."""
+
+COUNTS = 4
+WORDS = COUNTS + NCOL
+"""Of a row: two that name it (key, exporter and vantage in one, tick and span in the other), when it was first heard
+of, the charge whose facts it has, and its counts. What a record adds to stands in a line of the cache or two."""
+
+_FIRST, _CHARGE = 2, 3
 
 
 @compiled
@@ -113,8 +129,8 @@ def span_of(duration_ns: int, tick_ns: int) -> int:
 
 
 @inlined
-def _add(counts: NDArray[np.int64], row: int, column: int, amount: int) -> None:
-    counts[row, column] = min(counts[row, column] + amount, _MOST)
+def _add(table: NDArray[np.int64], row: int, column: int, amount: int) -> None:
+    table[row, COUNTS + column] = min(table[row, COUNTS + column] + amount, _MOST)
 
 
 @inlined
@@ -125,13 +141,13 @@ def _times(count: int, rate: int) -> int:
 
 @inlined
 def _add_all(
-    counts: NDArray[np.int64], row: int, said: int, amounts: NDArray[np.int64], kinds: NDArray[np.int64]
+    table: NDArray[np.int64], row: int, said: int, amounts: NDArray[np.int64], kinds: NDArray[np.int64]
 ) -> None:
     """Add to each column of which `said` has the bit."""
     while said:
         lowest = said & -said
         column = _PLACE_OF_BIT[(lowest * _DE_BRUIJN & 0xFFFF_FFFF) >> 27]
-        _add(counts, row, column, amounts[kinds[column]])
+        _add(table, row, column, amounts[kinds[column]])
         said ^= lowest
 
 
@@ -154,40 +170,51 @@ def _mark(
 
 
 @inlined
-def _charge(facts: NDArray[np.int64], row: int, charges: NDArray[np.int64], charge: int) -> None:
-    facts[row, 0] |= charges[charge, 1]
-    facts[row, 1] = max(facts[row, 1], charges[charge, 2])
-    facts[row, 2] = max(facts[row, 2], charges[charge, 3])
+def _charge(
+    table: NDArray[np.int64], facts: NDArray[np.int64], row: int, charges: NDArray[np.int64], charge: int
+) -> None:
+    """Let a row have the facts of a charge, too."""
+    if table[row, _CHARGE] != charge:
+        table[row, _CHARGE] = charge
+        facts[row, 0] |= charges[charge, 1]
+        facts[row, 1] = max(facts[row, 1], charges[charge, 2])
+        facts[row, 2] = max(facts[row, 2], charges[charge, 3])
 
 
 @inlined
-def _row(
-    high: np.uint64,
-    low: np.uint64,
-    stamp: int,
-    made: NDArray[np.int64],
-    slots: NDArray[np.int32],
-    idents: NDArray[np.uint64],
-    counts: NDArray[np.int64],
-    first_ns: NDArray[np.int64],
-    facts: NDArray[np.int64],
-    sketches: NDArray[np.uint8],
-) -> int:
+def _row(high: np.uint64, low: np.uint64, stamp: int, held: Held) -> int:
     """The row of this name, and note that it was heard of at this time."""
-    row = place_of(high, low, slots, idents, made[ROWS])
+    made, table = held.made, held.table
+    row = place_of(high, low, held.slots, held.names, made[ROWS])
     if row == made[ROWS]:
         made[ROWS] = row + 1
-        counts[row, :] = 0
-        facts[row, :] = 0
-        sketches[row, :] = 0
-        first_ns[row] = stamp
-    else:
-        first_ns[row] = min(first_ns[row], stamp)
+        table[row, _FIRST], table[row, _CHARGE] = stamp, -1
+        table[row, COUNTS:] = 0
+        held.facts[row, :] = 0
+        held.sketches[row, :] = 0
+    elif stamp < table[row, _FIRST]:
+        table[row, _FIRST] = stamp
     return row
 
 
 @inlined
-def _said(told: Told, at: int, ports: NDArray[np.uint8], odd: NDArray[np.bool_]) -> int:
+def _addressed(told: Told, known: Known, at: int) -> tuple[int, int, bool]:
+    """To which address a record went, whose that is, and whether everybody hears it."""
+    everybody = known.group_mac[told.dst_mac[at]]
+    if told.dst[at] < 0:
+        return np.int64(-1), np.int64(-1), everybody
+    to = np.int64(known.address[told.dst[at]])
+    return to, np.int64(known.owner[to]), everybody or known.group[to]
+
+
+@inlined
+def _looping(told: Told, known: Known, at: int, loops: bool) -> int:
+    """Whose address it is that a looping frame bears as its source."""
+    return np.int64(known.owner[known.address[told.src[at]]]) if loops and told.src[at] >= 0 else np.int64(-1)
+
+
+@inlined
+def _said(told: Told, at: int, kinds: Kinds) -> int:
     """The columns in which a record counts."""
     protocol, octets, packets = told.protocol[at], told.bytes[at], told.packets[at]
     said = of_protocol(
@@ -198,12 +225,33 @@ def _said(told: Told, at: int, ports: NDArray[np.uint8], odd: NDArray[np.bool_])
         told.dst_port[at],
         octets,
         packets,
-        ports,
+        kinds.port,
     )
     small = packets > 0 and octets < packets * SMALL
     # Exporters that aggregate may leave the protocol out.
-    strange = odd[protocol] and not (told.ip[at] and protocol < 0)
+    strange = kinds.odd[protocol] and not (told.ip[at] and protocol < 0)
     return said | marks(strange, small, told.fragment[at], told.malformed[at], told.discarded[at], told.expected[at])
+
+
+@inlined
+def _met(
+    made: NDArray[np.int64], slots: NDArray[np.int32], pairs: NDArray[np.uint64], row: int, peer: int, octets: int
+) -> bool:
+    """Whether a row's peer, which was sent so much, is new."""
+    place = place_of_word(np.uint64(row) << _HALF | np.uint64(peer), slots, pairs, made[PAIRS])
+    new = place == made[PAIRS]
+    made[PAIRS] += new
+    loud = np.uint64(0) if new else pairs[place, 1]
+    pairs[place, 1] = min(loud + np.uint64(octets), np.uint64(_MOST))
+    return new
+
+
+@inlined
+def _room(held: Held) -> bool:
+    """Whether one more record can be added, whatever is new in it."""
+    made = held.made
+    contacts = made[PAIRS] < len(held.pairs) and made[SECONDS] < len(held.seconds)
+    return contacts and made[ROWS] + 3 <= len(held.table) and made[BITS] + 2 <= len(held.bit)
 
 
 @inlined
@@ -217,101 +265,96 @@ def _is_new(
     return new
 
 
+@inlined
+def _sent(
+    told: Told, known: Known, held: Held, at: int, row: int, to: int, amounts: NDArray[np.int64], lasts: bool
+) -> None:
+    """Add to a sender's row what every record adds, and whom it talked to."""
+    made, table, charge, rate = held.made, held.table, told.charge[at], told.sampling[at]
+    _charge(table, held.facts, row, known.facts, charge)
+    _add(table, row, _BYTES, amounts[1])
+    _add(table, row, _PACKETS, amounts[0])
+    _add(table, row, _FLOWS, amounts[2])
+    _add(table, row, _SAMPLES, told.packets[at])
+    if rate > 1:
+        _add(table, row, _VARIANCE, _times(amounts[0], rate - 1))
+    if to < 0:
+        return
+    port = np.int64(told.dst_port[at])
+    second, bit = port, np.int64(held.port_bits[port])
+    if known.attached[known.paying[charge]]:
+        source = np.int64(known.address[max(told.src[at], 0)])
+        second, bit = source + _SOURCES, np.int64(known.bit[source])
+    new = _met(made, held.pair_slots, held.pairs, row, to, amounts[1])
+    if lasts:
+        table[row, COUNTS + _PEERS] += 1000 * new
+        table[row, COUNTS + _PORTS] += 1000 * _is_new(made, held.second_slots, held.seconds, row, second)
+        return
+    if new:
+        _mark(made, held.sketches, held.bit_row, held.bit, row, np.int64(known.bit[to]))
+    _mark(made, held.sketches, held.bit_row, held.bit, row, SKETCH_BITS + bit)
+
+
+@inlined
+def _received(table: NDArray[np.int64], row: int, amounts: NDArray[np.int64]) -> None:
+    """Add to a receiver's row what every record adds."""
+    _add(table, row, _BYTES_IN, amounts[1])
+    _add(table, row, _PACKETS_IN, amounts[0])
+
+
 @borrowing
 def gather(
     told: Told,
     known: Known,
     held: Held,
-    amounts: NDArray[np.int64],
     begin: int,
     tick_ns: int,
     base_tick: int,
     homes: NDArray[np.int16],
-    ports: NDArray[np.uint8],
-    port_bits: NDArray[np.int16],
-    odd: NDArray[np.bool_],
-    kinds: NDArray[np.int64],
+    kinds: Kinds,
 ) -> int:
     """Add records from `begin` on to rows, and tell of each the partition that counts it, 0 where it is nobody's.
 
     Returns the first record for which there was no room, or how many there are. Ticks count from `base_tick`, before
-    which there is none; `amounts` are three numbers of the caller's.
+    which there is none.
     """
-    # Columns are named here once: to take one out of a tuple costs more than to read from it.
-    made, slots, idents, counts, first_ns, facts, sketches, pair_slots, pairs, bit_row, bits, second_slots, seconds = (
-        held
-    )
-    speakers, addresses, owners, group, bit_of, group_mac, payers, charges, stray, attached, home = known
-    charge_of, exporters, receipts, durations = told.charge, told.exporter, told.receipt_ns, told.duration_ns
-    octets, packets, src, dst, dst_port = told.bytes, told.packets, told.src, told.dst, told.dst_port
-    sampling, sessions, dst_mac = told.sampling, told.flows, told.dst_mac
-    most_rows, most_pairs = len(idents) - 3, len(pairs) - 1
-    most_bits, most_seconds = len(bits) - 2, len(seconds) - 1
+    amounts, table = held.amounts, held.table
     last, tick = np.int64(-1), np.int64(0)
-    for at in range(begin, len(exporters)):
-        if made[ROWS] > most_rows or made[PAIRS] > most_pairs or made[BITS] > most_bits or made[SECONDS] > most_seconds:
+    for at in range(begin, len(homes)):
+        if not _room(held):
             return at
-        charge, to = charge_of[at], np.int64(-1)
-        if dst[at] >= 0:
-            to = np.int64(addresses[dst[at]])
-        paying, owner, everybody = np.int64(payers[charge]), np.int64(-1), group_mac[dst_mac[at]]
-        if to >= 0:
-            owner = np.int64(owners[to])
-            everybody |= group[to]
-        loops = stray[charge] and everybody
+        charge, rate = told.charge[at], told.sampling[at]
+        to, owner, everybody = _addressed(told, known, at)
+        paying, loops = np.int64(known.paying[charge]), known.stray[charge] and everybody
         homes[at] = 0
         if paying < 0 and owner < 0 and not loops:
             continue
-        stamp, rate = receipts[at], sampling[at]
-        if stamp != last:
-            last, tick = stamp, stamp // tick_ns - base_tick
-        span = span_of(durations[at], tick_ns)
-        low, exporter = np.uint64(tick << 24 | span), speakers[exporters[at]] << 8
-        amounts[0], amounts[1] = _times(packets[at], rate), _times(octets[at], rate)
-        amounts[2] = _times(sessions[at], rate)
-        said = _said(told, at, ports, odd)
-        counted = np.int64(-1)
-        if paying >= 0:
-            counted = paying
-            high = np.uint64(paying << 32 | exporter | charges[charge, 0])
-            row = _row(high, low, stamp, made, slots, idents, counts, first_ns, facts, sketches)
-            _charge(facts, row, charges, charge)
-            _add(counts, row, _SAMPLES, packets[at])
-            _add(counts, row, _VARIANCE, _times(amounts[0], rate - 1))
-            sent = (said | _FOR_ALL if everybody else said) | (_STRAY if loops else 0)
-            _add_all(counts, row, (sent | _SENT) & ~_IN, amounts, kinds)
-            if to >= 0:
-                source = np.int64(addresses[src[at]]) if src[at] >= 0 else np.int64(-1)
-                of_attachment, port = attached[paying], np.int64(dst_port[at])
-                place = place_of_word(np.uint64(row) << _HALF | np.uint64(to), pair_slots, pairs, made[PAIRS])
-                new = place == made[PAIRS]
-                made[PAIRS] += new
-                loud = np.uint64(0) if new else pairs[place, 1]
-                pairs[place, 1] = min(loud + np.uint64(amounts[1]), np.uint64(_MOST))
-                if span > 1:
-                    second = source + _SOURCES if of_attachment else port
-                    counts[row, _PEERS] += 1000 * new
-                    counts[row, _PORTS] += 1000 * _is_new(made, second_slots, seconds, row, second)
-                else:
-                    if new:
-                        _mark(made, sketches, bit_row, bits, row, np.int64(bit_of[to]))
-                    bit = np.int64(bit_of[max(source, 0)]) if of_attachment else np.int64(port_bits[port])
-                    _mark(made, sketches, bit_row, bits, row, SKETCH_BITS + bit)
+        if told.receipt_ns[at] != last:
+            last = told.receipt_ns[at]
+            tick = last // tick_ns - base_tick
+        span = span_of(told.duration_ns[at], tick_ns)
+        low, exporter = np.uint64(tick << 24 | span), known.speaker[told.exporter[at]] << 8
+        amounts[0], amounts[1] = _times(told.packets[at], rate), _times(told.bytes[at], rate)
+        amounts[2] = _times(told.flows[at], rate)
+        said = _said(told, at, kinds)
+        # Whom the record concerns comes last to first: the first of them has the record counted.
+        whose = _looping(told, known, at, loops)
+        if whose >= 0:
+            row = _row(np.uint64(whose << 32 | exporter | _EDGE), low, last, held)
+            _add(table, row, _LOOPED, amounts[0])
+            homes[at] = known.home[whose]
         if owner >= 0:
-            counted = owner if counted < 0 else counted
-            high = np.uint64(owner << 32 | exporter | _EDGE)
-            row = _row(high, low, stamp, made, slots, idents, counts, first_ns, facts, sketches)
-            _add_all(counts, row, (said | _RECEIVED) & _IN, amounts, kinds)
-        if loops and src[at] >= 0:
-            whose = np.int64(owners[addresses[src[at]]])
-            if whose >= 0:
-                counted = whose if counted < 0 else counted
-                high = np.uint64(whose << 32 | exporter | _EDGE)
-                row = _row(high, low, stamp, made, slots, idents, counts, first_ns, facts, sketches)
-                _add(counts, row, _LOOPED, amounts[0])
-        if counted >= 0:
-            homes[at] = home[counted]
-    return len(exporters)
+            row = _row(np.uint64(owner << 32 | exporter | _EDGE), low, last, held)
+            _received(table, row, amounts)
+            _add_all(table, row, said & _IN, amounts, kinds.amount)
+            homes[at] = known.home[owner]
+        if paying >= 0:
+            row = _row(np.uint64(paying << 32 | exporter | known.facts[charge, 0]), low, last, held)
+            _sent(told, known, held, at, row, to, amounts, span > 1)
+            said |= (_FOR_ALL if everybody else 0) | (_STRAY if loops else 0)
+            _add_all(table, row, said & ~_IN, amounts, kinds.amount)
+            homes[at] = known.home[paying]
+    return len(homes)
 
 
 class Peers(NamedTuple):
@@ -356,11 +399,11 @@ def loudest(held: Held, hashes: NDArray[np.uint64]) -> Peers:
 
 
 @compiled
-def rehashed(idents: NDArray[np.uint64], count: int, slots: NDArray[np.int32]) -> None:
+def rehashed(names: NDArray[np.uint64], count: int, slots: NDArray[np.int32]) -> None:
     """Find the places anew of so many pairs of words among more slots, all of which are free."""
     mask = np.uint64(len(slots) - 1)
     for place in range(count):
-        slot = slot_of(idents[place, 0], idents[place, 1]) & mask
+        slot = slot_of(names[place, 0], names[place, 1]) & mask
         while slots[slot] >= 0:
             slot = (slot + np.uint64(1)) & mask
         slots[slot] = place
