@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 from streams.decode import Reject
 from streams.decode.columns import UNKNOWN_INTERFACE, Columns, Flows, canonical_address, looked_up, mac_number
 from streams.decode.columns import packed_address as read_address
+from streams.decode.fields import ADDRESS, MAC, Fields, Texts
 from streams.decode.interning import interned
 from streams.decode.lines import Decoded, gathered
-from streams.decode.plainlines import Fields, Texts
-from streams.decode.stamps import Stamp, believed, stamp_ns
+from streams.decode.stamps import HIGHEST_NS, Stamp, believed, stamp_ns
+
+MAPPED_IPV4 = np.uint64(0xFFFF_0000_0000)
+"""IPv4 in the lower word of an address (RFC 4291, 2.5.5.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +40,22 @@ class Addresses:
     dst: NDArray[np.int32]
 
 
+@dataclass(frozen=True, slots=True)
+class Macs:
+    """Both sides of n records: one table, of which the first is none, and an index for each."""
+
+    table: tuple[int, ...]
+    src: NDArray[np.int32]
+    dst: NDArray[np.int32]
+
+
 @dataclass(slots=True)
 class Draft:
     """Fields of n records as their format has them; `facts` are arrays that need no more reading."""
 
     exporter: Texts
     addresses: Addresses
-    src_mac: Texts
-    dst_mac: Texts
+    macs: Macs
     receipt: NDArray[np.int64]  # ns since 1970, as the others; 0: not told
     start: NDArray[np.int64]
     end: NDArray[np.int64]
@@ -57,14 +68,17 @@ class Draft:
     facts: dict[str, NDArray[Any]]
 
 
-def finished(decoded: Decoded[Any], draft: Draft, trust: Trust, *, skipped: int = 0) -> Flows:
+def finished(decoded: Decoded[Any], draft: Draft, trust: Trust) -> Flows:
     """Columns of the records that can be used, and a reject for each of the others."""
     count = len(draft.bytes)
     reason = np.zeros(count, np.int8)
     exporter = draft.exporter.index
-    names = [_exporter(one, trust) for one in draft.exporter.values]
+    heard = np.bincount(exporter, minlength=len(draft.exporter.values)) > 0
+    names = [
+        _exporter(one, trust) if known else None
+        for one, known in zip(draft.exporter.values, heard.tolist(), strict=True)
+    ]
     src, dst = draft.addresses.src, draft.addresses.dst
-    macs, src_mac, dst_mac = _macs(draft.src_mac, draft.dst_mac)
     octets, packets, in_if = draft.bytes, draft.packets, draft.in_if
     reason[(src == -2) | (dst == -2)] = 1
     reason[np.array([name is None for name in names], np.bool_)[exporter]] = 2
@@ -72,17 +86,18 @@ def finished(decoded: Decoded[Any], draft: Draft, trust: Trust, *, skipped: int 
     times = believed(draft.receipt, draft.start, draft.end, kafka_ns=trust.kafka_ns, oldest_ns=trust.oldest_ns)
     reason[(reason == 0) & (times.receipt_ns == 0)] = 4
     # One address has many spellings.
-    spoken = {name: place for place, name in enumerate(dict.fromkeys(name or "" for name in names))}
-    exporter = looked_up([spoken[name or ""] for name in names], exporter, np.int32)
+    told = (name or "" for name, known in zip(names, heard.tolist(), strict=True) if known)
+    spoken = {name: place for place, name in enumerate(dict.fromkeys(told))}
+    exporter = looked_up([spoken.get(name or "", 0) for name in names], exporter, np.int32)
     columns = Columns(
         exporters=tuple(spoken),
         words=draft.addresses.words,
-        macs=macs,
+        macs=draft.macs.table,
         exporter=exporter,
         src=src,
         dst=dst,
-        src_mac=src_mac,
-        dst_mac=dst_mac,
+        src_mac=draft.macs.src,
+        dst_mac=draft.macs.dst,
         receipt_ns=times.receipt_ns,
         duration_ns=times.duration_ns,
         bytes=octets,
@@ -95,19 +110,20 @@ def finished(decoded: Decoded[Any], draft: Draft, trust: Trust, *, skipped: int 
         skew_ns=times.skew_ns,
         **draft.facts,
     )
-    return _kept(decoded, columns, reason, skipped)
+    return _kept(decoded, columns, reason)
 
 
 REASONS = ("", "bad address", "unknown exporter", "no counts", "no time")
 
 
-def _kept(decoded: Decoded[Any], columns: Columns, reason: NDArray[np.int8], skipped: int) -> Flows:
+def _kept(decoded: Decoded[Any], columns: Columns, reason: NDArray[np.int8]) -> Flows:
     rejects = list(decoded.rejects)
     bad = np.flatnonzero(reason)
     if len(bad):
-        rejects += gathered([(decoded.raw(int(i)), REASONS[reason[i]]) for i in bad])
+        raws = decoded.raws(bad.tolist())
+        rejects += gathered([(raw, REASONS[at]) for raw, at in zip(raws, reason[bad].tolist(), strict=True)])
         columns = taken(columns, np.flatnonzero(reason == 0))
-    return Flows(decoded.received, skipped, tuple(rejects), columns if len(columns) else None)
+    return Flows(decoded.received, decoded.skipped, tuple(rejects), columns if len(columns) else None)
 
 
 def taken(columns: Columns, chosen: NDArray[np.int64]) -> Columns:
@@ -119,9 +135,9 @@ def taken(columns: Columns, chosen: NDArray[np.int64]) -> Columns:
     return Columns(**picked)
 
 
-def nothing(decoded: Decoded[Any], skipped: int = 0) -> Flows:
+def nothing(decoded: Decoded[Any]) -> Flows:
     """A frame without a single record."""
-    return Flows(decoded.received, skipped, tuple(decoded.rejects), None)
+    return Flows(decoded.received, decoded.skipped, tuple(decoded.rejects), None)
 
 
 def rejected(frame: bytes, reason: str, count: int = 1) -> Flows:
@@ -148,22 +164,41 @@ def addresses_of(src: Texts, dst: Texts) -> Addresses:
     return Addresses(words, place[src.index], place[dst.index + len(src.values)])
 
 
-def dotted_addresses(fields: Fields, src: int, dst: int) -> Addresses | None:
-    """Addresses as they stand in two fields; None where not all of them are IPv4."""
-    sides = [fields.dotted(src), fields.dotted(dst)]
-    if sides[0] is None or sides[1] is None:
-        return None
-    low, there = (np.concatenate(pair) for pair in zip(*sides, strict=True))
-    words, index = interned(np.zeros(int(there.sum()), np.uint64), low[there])
+def written_addresses(fields: Fields, src: str, dst: str) -> Addresses:
+    """Addresses as they stand in two fields."""
+    found = fields.shared(ADDRESS)
+    low, there, others = found.number, found.there, found.others
+    low[there] |= MAPPED_IPV4
+    high = np.zeros(len(low), np.uint64)
     place = np.full(len(low), -1, np.int32)
-    place[there] = index
-    return Addresses(words, place[: len(fields)], place[len(fields) :])
+    for at, text in others:
+        raw = read_address(text) if text else None
+        if raw is not None:
+            high[at], low[at] = np.frombuffer(raw, ">u8")
+            there[at] = True
+        elif text:
+            place[at] = -2
+    if any(text for _, text in others):
+        words, place[there] = interned(high[there], low[there])  # one address has many spellings
+    else:
+        words = np.column_stack((high[there], low[there]))
+        place[there] = np.arange(len(words), dtype=np.int32)
+    return Addresses(words, place[fields.told[fields.place[src]]], place[fields.told[fields.place[dst]]])
 
 
-def _macs(src: Texts, dst: Texts) -> tuple[tuple[int, ...], NDArray[np.int32], NDArray[np.int32]]:
-    """One table for both sides; what is no MAC counts as absent, for a record is not worth less without it."""
+def macs_of(src: Texts, dst: Texts) -> Macs:
+    """MACs as text; what is none counts as absent, for a record is not worth less without it."""
     macs = (0, *(mac_number(text) or 0 for text in (*src.values, *dst.values)))
-    return macs, src.index + 1, dst.index + 1 + len(src.values)
+    return Macs(macs, src.index + 1, dst.index + 1 + len(src.values))
+
+
+def written_macs(fields: Fields, src: str, dst: str) -> Macs:
+    """The same of MACs as they stand in two fields."""
+    found = fields.shared(MAC)
+    for at, text in found.others:
+        found.number[at] = mac_number(text) or 0
+    one, other = (fields.told[fields.place[name]].astype(np.int32) + 1 for name in (src, dst))
+    return Macs((0, *found.number.tolist()), one, other)
 
 
 def nanoseconds(stamps: Sequence[Stamp]) -> NDArray[np.int64]:
@@ -171,10 +206,22 @@ def nanoseconds(stamps: Sequence[Stamp]) -> NDArray[np.int64]:
     # numpy would read digits in text, and floats, as the ns that only integers are.
     if set(map(type, stamps)) == {int}:
         try:
-            return np.fromiter(stamps, np.int64, len(stamps))
+            read = np.fromiter(stamps, np.int64, len(stamps))
         except OverflowError:
             pass
+        else:
+            return np.where((read < 0) | (read >= HIGHEST_NS), 0, read)
     return np.fromiter(map(stamp_ns, stamps), np.int64, len(stamps))
+
+
+def stamped(fields: Fields, name: str) -> NDArray[np.int64]:
+    """Stamps as they stand in a field, as ns since 1970; 0 where it is absent or empty, -1 for what is none."""
+    said = fields.numbers(name)
+    odd = said < 0
+    if not odd.any():
+        return said
+    read = np.array([stamp_ns(text[1:-1]) or -1 for text in fields.written(name)], np.int64)
+    return np.where(odd, read[np.where(odd, -1 - said, 0)], said)
 
 
 def _sampling(rates: NDArray[np.int64], trust: Trust) -> NDArray[np.int64]:

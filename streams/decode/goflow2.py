@@ -24,10 +24,25 @@ from streams.decode.columns import (
     Flows,
     protocol_number,
 )
-from streams.decode.flows import Addresses, Draft, Trust, addresses_of, dotted_addresses, finished, nanoseconds, nothing
+from streams.decode.fields import ADDRESS, MAC, Fields, Layout, Texts, Wanted, texts
+from streams.decode.flows import (
+    Addresses,
+    Draft,
+    Macs,
+    Trust,
+    addresses_of,
+    finished,
+    macs_of,
+    nanoseconds,
+    nothing,
+    stamped,
+    written_addresses,
+    written_macs,
+)
 from streams.decode.interning import interned
-from streams.decode.lines import LONGEST_LINE, Decoded, decode_lines
-from streams.decode.plainlines import LIST, NUMBER, TEXT, Fields, Texts, read, texts
+from streams.decode.lines import Decoded, decode_lines
+from streams.decode.stamps import HIGHEST_NS
+from streams.decode.values import LIST, NUMBER, STAMP
 
 Integers: TypeAlias = NDArray[np.int64]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
@@ -90,8 +105,7 @@ class _Told:
     dst_port: Integers
     in_if: Integers
     out_if: Integers
-    src_mac: Texts
-    dst_mac: Texts
+    macs: Macs
     ip_flags: Integers
     tcp_flags: Integers
     icmp_type: Integers
@@ -103,38 +117,45 @@ _FIELDS = Record.__struct_fields__
 _HIGHEST = {
     "sampling_rate": 1 << 32, "bytes": 1 << 48, "packets": 1 << 48, "src_port": 0xFFFF, "dst_port": 0xFFFF,
     "in_if": 0xFFFFFFFF, "out_if": 0xFFFFFFFF, "ip_flags": 0xFFFFFFFF, "tcp_flags": 0xFFFF, "icmp_type": 0xFFFF,
-    "fragment_offset": 0xFFFF, "time_received_ns": (1 << 63) - 1, "time_flow_start_ns": (1 << 63) - 1,
-    "time_flow_end_ns": (1 << 63) - 1,
+    "fragment_offset": 0xFFFF,
 }  # fmt: skip
-_KINDS = np.array([NUMBER if one in _HIGHEST else LIST if one == "layer_stack" else TEXT for one in _FIELDS], np.uint8)
-_MOST = np.array([_HIGHEST.get(one, 0) for one in _FIELDS], np.int64)
 _ADDRESSES = ("src_addr", "dst_addr")
+_MACS = ("src_mac", "dst_mac")
+_GROUPS = dict.fromkeys(_ADDRESSES, ADDRESS) | dict.fromkeys(_MACS, MAC)
 _TIMES = ("time_received_ns", "time_flow_start_ns", "time_flow_end_ns")
+
+
+def _wanted(name: str) -> Wanted:
+    if name in _TIMES:
+        return Wanted(name, STAMP, HIGHEST_NS - 1)
+    if name in _HIGHEST:
+        return Wanted(name, NUMBER, _HIGHEST[name], -1 if name in ("bytes", "packets") else 0)
+    return Wanted(name, LIST) if name == "layer_stack" else Wanted(name, group=_GROUPS.get(name, 0))
+
+
+LAYOUT = Layout([_wanted(name) for name in _FIELDS])
 
 
 def decode(frame: bytes, trust: Trust) -> Flows:
     """Decode one Kafka message. Never raises for what stands in it."""
-    fields = read(frame, _FIELDS) if len(frame) <= LONGEST_LINE else None
-    told = None if fields is None else _plain(fields)
-    if fields is not None and told is not None:
-        return _flows(Decoded(len(fields), [None] * len(fields), [], frame, None), told, trust)
+    fields = LAYOUT.read(frame)
+    if fields is not None:
+        return _flows(Decoded(len(fields), [None] * len(fields), [], frame, None), _plain(fields), trust)
     decoded = decode_lines(frame, _DECODER)
     return _flows(decoded, _parsed(decoded.records), trust) if decoded.records else nothing(decoded)
 
 
-def _plain(fields: Fields) -> _Told | None:
-    """What was read without the parser; None where it is not of the kinds and sizes that the parser would accept."""
-    if not fields.are(_KINDS, _MOST):
-        return None
+def _plain(fields: Fields) -> _Told:
+    """What was read without the parser."""
     columns: dict[str, Any] = {}
-    for place, name in enumerate(_FIELDS):
-        if name in _HIGHEST:
-            columns[name] = fields.numbers(place, -1 if name in ("bytes", "packets") else 0)
-        elif name not in _ADDRESSES:
-            columns[name] = fields.texts(place)
-    src, dst = (_FIELDS.index(name) for name in _ADDRESSES)
-    found = dotted_addresses(fields, src, dst)
-    return _Told(addresses=found or addresses_of(fields.texts(src), fields.texts(dst)), **columns)
+    for name in _FIELDS:
+        if name in _TIMES:
+            columns[name] = np.maximum(stamped(fields, name), 0)
+        elif name in _HIGHEST:
+            columns[name] = fields.numbers(name)
+        elif name not in _GROUPS:
+            columns[name] = fields.texts(name)
+    return _Told(addresses=written_addresses(fields, *_ADDRESSES), macs=written_macs(fields, *_MACS), **columns)
 
 
 def _parsed(records: Sequence[Record]) -> _Told:
@@ -149,7 +170,8 @@ def _parsed(records: Sequence[Record]) -> _Told:
         else:
             columns[name] = texts(column)
     src, dst = (columns.pop(name) for name in _ADDRESSES)
-    return _Told(addresses=addresses_of(src, dst), **columns)
+    here, there = (columns.pop(name) for name in _MACS)
+    return _Told(addresses=addresses_of(src, dst), macs=macs_of(here, there), **columns)
 
 
 def _flows(decoded: Decoded[Any], told: _Told, trust: Trust) -> Flows:
@@ -164,8 +186,7 @@ def _flows(decoded: Decoded[Any], told: _Told, trust: Trust) -> Flows:
     draft = Draft(
         exporter=told.sampler_address,
         addresses=told.addresses,
-        src_mac=told.src_mac,
-        dst_mac=told.dst_mac,
+        macs=told.macs,
         receipt=told.time_received_ns,
         start=told.time_flow_start_ns,
         end=told.time_flow_end_ns,

@@ -17,7 +17,8 @@ FUTURE_NS = 300_000_000_000
 LONGEST_FLOW_NS = 2 * 3600 * 1_000_000_000
 """Active timeouts default to 30 minutes on some platforms; a flow that claims to be longer than this lies."""
 
-_HIGHEST_NS = 1 << 62
+HIGHEST_NS = 1 << 62
+"""From here on a number of ns is no time."""
 
 
 def stamp_ns(stamp: Stamp) -> int:
@@ -28,7 +29,7 @@ def stamp_ns(stamp: Stamp) -> int:
     if isinstance(stamp, float):
         stamp = repr(stamp)
     if isinstance(stamp, int):
-        return stamp if 0 <= stamp < _HIGHEST_NS else 0
+        return stamp if 0 <= stamp < HIGHEST_NS else 0
     text = stamp.strip()
     if text.isdecimal() and 12 < len(text) < 20:
         return stamp_ns(int(text))
