@@ -1,7 +1,7 @@
 """Which fields of flat JSON are wanted, and what many lines say in them, as columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
 
@@ -11,12 +11,10 @@ from numpy.typing import NDArray
 from streams.decode.columns import interned
 from streams.decode.interning import empty_slots
 from streams.decode.plainlines import LONGEST, NO_ROOM, PAIRS, ROWS, STATE, read_lines
-from streams.decode.spelling import dotted, hexadecimal
-from streams.decode.values import GROUP, NUMBER, OCTETS, TEXT, TEXTS
+from streams.decode.spelling import MAC, spelled
+from streams.decode.values import NUMBER, TEXT, TEXTS
 
 _BEYOND = b"\n" * 16  # behind a frame: nothing that is read goes on there
-ADDRESS, MAC = 1, 2
-"""Groups that several fields share: their texts are numbered together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,59 +86,7 @@ class Layout:
         )  # fmt: skip
         if count <= 0:
             return count
-        return Fields(self.place, told[:count].T.copy(), ink[: state[OCTETS] + 8], entries[: state[TEXTS]])
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """n records and what stands in each of the wanted fields."""
-
-    place: dict[str, int]
-    told: NDArray[np.int64]  # fields × n: see plainlines
-    ink: NDArray[np.uint8]
-    entries: NDArray[np.int64]
-    values: dict[int, list[str]] = field(default_factory=dict)  # by field
-
-    def __len__(self) -> int:
-        return int(self.told.shape[1])
-
-    def only(self, chosen: NDArray[np.int64]) -> "Fields":
-        """These records only."""
-        return replace(self, told=self.told[:, chosen])
-
-    def numbers(self, name: str) -> NDArray[np.int64]:
-        """A field of numbers."""
-        told: NDArray[np.int64] = self.told[self.place[name]]
-        return told
-
-    def texts(self, name: str) -> Texts:
-        """A field of texts, or of what is told as it is written; "" where it is absent."""
-        place = self.place[name]
-        return Texts(self._values(place), self.told[place].astype(np.int32))
-
-    def written(self, name: str) -> list[str]:
-        """Stamps that are no plain number of seconds or ns, in quotes: number -1 - n of the field is the n-th."""
-        return self._values(self.place[name])
-
-    def _values(self, place: int) -> list[str]:
-        if not self.values:
-            for at in range(len(self.place)):
-                self.values[at] = []
-            octets = self.ink.tobytes()
-            for start, size, group, _ in self.entries[self.entries[:, GROUP] > MAC].tolist():
-                self.values[group - 1 - MAC].append(octets[start : start + size].decode("ascii"))
-        return self.values[place]
-
-    def shared(self, group: int) -> "Shared":
-        """The texts of fields that are numbered together."""
-        chosen = self.entries[self.entries[:, GROUP] == group]
-        number, there = np.zeros(len(chosen), np.uint64), np.zeros(len(chosen), np.bool_)
-        (dotted if group == ADDRESS else hexadecimal)(self.ink, chosen, number, there)
-        others = [
-            (place, self.ink[start : start + size].tobytes().decode("ascii"))
-            for start, size, _, place in chosen[~there].tolist()
-        ]
-        return Shared(number, there, others)
+        return Fields(self.place, told[:count].T.copy(), *_named(ink, entries[: state[TEXTS]], ranks))
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,3 +96,55 @@ class Shared:
     number: NDArray[np.uint64]
     there: NDArray[np.bool_]
     others: list[tuple[int, str]]  # by their number
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """n records and what stands in each of the wanted fields."""
+
+    place: dict[str, int]
+    told: NDArray[np.int64]  # fields × n: see `values`
+    values: list[list[str]]  # by field
+    addresses: Shared
+    macs: Shared
+
+    def __len__(self) -> int:
+        return int(self.told.shape[1])
+
+    def only(self, chosen: NDArray[np.int64]) -> "Fields":
+        """These records only."""
+        return replace(self, told=np.take(self.told, chosen, axis=1))
+
+    def numbers(self, name: str) -> NDArray[np.int64]:
+        """A field of numbers."""
+        told: NDArray[np.int64] = self.told[self.place[name]]
+        return told
+
+    def texts(self, name: str) -> Texts:
+        """A field of texts, or of what is told as it is written; "" where it is absent."""
+        place = self.place[name]
+        return Texts(self.values[place], self.told[place].astype(np.int32))
+
+    def written(self, name: str) -> list[str]:
+        """Stamps that are no plain number of seconds or ns, in quotes: number -1 - n of the field is the n-th."""
+        return self.values[self.place[name]]
+
+
+def _named(
+    ink: NDArray[np.uint8], entries: NDArray[np.int64], ranks: NDArray[np.int64]
+) -> tuple[list[list[str]], Shared, Shared]:
+    """Texts by field, and those that are numbered together."""
+    number, there = np.zeros((MAC, len(entries)), np.uint64), np.zeros((MAC, len(entries)), np.bool_)
+    others = np.empty(len(entries), np.int64)
+    left = spelled(ink, entries, number, there, others)
+    values: list[list[str]] = [[] for _ in range(len(ranks) - 1 - MAC)]
+    odd: list[list[tuple[int, str]]] = [[] for _ in range(MAC)]
+    octets = ink.tobytes() if left else b""
+    for start, size, group, place in entries[others[:left]].tolist():
+        text = octets[start : start + size].decode("ascii")
+        if group > MAC:
+            values[group - 1 - MAC].append(text)
+        else:
+            odd[group - 1].append((place, text))
+    addresses, macs = (Shared(number[at, : ranks[at + 1]], there[at, : ranks[at + 1]], odd[at]) for at in range(MAC))
+    return values, addresses, macs

@@ -2,18 +2,20 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode import Reject
-from streams.decode.columns import UNKNOWN_INTERFACE, Columns, Flows, canonical_address, looked_up, mac_number
+from streams.decode.columns import UNKNOWN_INTERFACE, Columns, Flows, canonical_address, mac_number
 from streams.decode.columns import packed_address as read_address
-from streams.decode.fields import ADDRESS, MAC, Fields, Texts
+from streams.decode.compiled import borrowing
+from streams.decode.fields import Fields, Texts
 from streams.decode.interning import interned
 from streams.decode.lines import Decoded, gathered
-from streams.decode.stamps import HIGHEST_NS, Stamp, believed, stamp_ns
+from streams.decode.stamps import HIGHEST_NS, Stamp, judged, stamp_ns
 
 MAPPED_IPV4 = np.uint64(0xFFFF_0000_0000)
 """IPv4 in the lower word of an address (RFC 4291, 2.5.5.2)."""
@@ -71,46 +73,90 @@ class Draft:
 def finished(decoded: Decoded[Any], draft: Draft, trust: Trust) -> Flows:
     """Columns of the records that can be used, and a reject for each of the others."""
     count = len(draft.bytes)
-    reason = np.zeros(count, np.int8)
-    exporter = draft.exporter.index
-    heard = np.bincount(exporter, minlength=len(draft.exporter.values)) > 0
+    heard = np.bincount(draft.exporter.index, minlength=len(draft.exporter.values)) > 0
     names = [
         _exporter(one, trust) if known else None
         for one, known in zip(draft.exporter.values, heard.tolist(), strict=True)
     ]
-    src, dst = draft.addresses.src, draft.addresses.dst
-    octets, packets, in_if = draft.bytes, draft.packets, draft.in_if
-    reason[(src == -2) | (dst == -2)] = 1
-    reason[np.array([name is None for name in names], np.bool_)[exporter]] = 2
-    reason[(octets < 0) | (packets < 0)] = 3
-    times = believed(draft.receipt, draft.start, draft.end, kafka_ns=trust.kafka_ns, oldest_ns=trust.oldest_ns)
-    reason[(reason == 0) & (times.receipt_ns == 0)] = 4
     # One address has many spellings.
-    told = (name or "" for name, known in zip(names, heard.tolist(), strict=True) if known)
-    spoken = {name: place for place, name in enumerate(dict.fromkeys(told))}
-    exporter = looked_up([spoken.get(name or "", 0) for name in names], exporter, np.int32)
+    spoken = {name: place for place, name in enumerate(dict.fromkeys(name for name in names if name is not None))}
+    who = np.array([-1 if name is None else spoken[name] for name in names], np.int32)
+    made: dict[str, NDArray[Any]] = {name: np.empty(count, kind) for name, kind in _SETTLED.items()}
+    reason = np.empty(count, np.int8)
+    _settle(
+        draft.bytes, draft.packets, draft.addresses.src, draft.addresses.dst, draft.exporter.index, who, draft.receipt,
+        draft.start, draft.end, draft.in_if, draft.out_if, draft.sampling, trust.kafka_ns,
+        trust.kafka_ns - trust.oldest_ns, 0 if trust.renormalised else max(trust.sampling_rate, 1), reason,
+        *made.values(),
+    )  # fmt: skip
     columns = Columns(
         exporters=tuple(spoken),
         words=draft.addresses.words,
         macs=draft.macs.table,
-        exporter=exporter,
-        src=src,
-        dst=dst,
+        src=draft.addresses.src,
+        dst=draft.addresses.dst,
         src_mac=draft.macs.src,
         dst_mac=draft.macs.dst,
-        receipt_ns=times.receipt_ns,
-        duration_ns=times.duration_ns,
-        bytes=octets,
-        packets=packets,
+        bytes=draft.bytes,
+        packets=draft.packets,
         flows=draft.flows,
-        sampling=_sampling(draft.sampling, trust),
-        in_if=np.where(in_if == UNKNOWN_INTERFACE, 0, in_if),
-        discarded=(draft.out_if >> 30) == 1,
-        skewed=times.skewed,
-        skew_ns=times.skew_ns,
+        **made,
         **draft.facts,
     )
     return _kept(decoded, columns, reason)
+
+
+_SETTLED = {
+    "exporter": np.int32, "in_if": np.int64, "discarded": np.bool_, "sampling": np.int64, "receipt_ns": np.int64,
+    "duration_ns": np.int64, "skewed": np.bool_, "skew_ns": np.int64,
+}  # fmt: skip
+"""Columns that are told in the same way for all formats."""
+
+
+@borrowing
+def _settle(
+    octets: NDArray[np.int64],
+    packets: NDArray[np.int64],
+    src: NDArray[np.int32],
+    dst: NDArray[np.int32],
+    spelling: NDArray[np.int32],
+    who: NDArray[np.int32],
+    receipt: NDArray[np.int64],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    entry: NDArray[np.int64],
+    out: NDArray[np.int64],
+    rate: NDArray[np.int64],
+    kafka_ns: int,
+    oldest_ns: int,
+    usual_rate: int,
+    reason: NDArray[np.int8],
+    exporter: NDArray[np.int32],
+    in_if: NDArray[np.int64],
+    discarded: NDArray[np.bool_],
+    sampling: NDArray[np.int64],
+    receipt_ns: NDArray[np.int64],
+    duration_ns: NDArray[np.int64],
+    skewed: NDArray[np.bool_],
+    skew_ns: NDArray[np.int64],
+) -> None:
+    """Fill what follows `usual_rate`, which is 0 where counts are multiplied already. Exporters are -1: not ours."""
+    for at in range(len(octets)):
+        exporter[at] = who[spelling[at]]
+        in_if[at] = 0 if entry[at] == UNKNOWN_INTERFACE else entry[at]
+        discarded[at] = (out[at] >> 30) == 1
+        sampling[at] = 1 if usual_rate == 0 else rate[at] if rate[at] > 0 else usual_rate
+        receipt_ns[at], duration_ns[at], skewed[at], skew_ns[at] = judged(
+            receipt[at], start[at], end[at], kafka_ns, oldest_ns
+        )
+        if octets[at] < 0 or packets[at] < 0:
+            reason[at] = 3
+        elif exporter[at] < 0:
+            reason[at] = 2
+        elif src[at] == -2 or dst[at] == -2:
+            reason[at] = 1
+        else:
+            reason[at] = 4 if receipt_ns[at] == 0 else 0
 
 
 REASONS = ("", "bad address", "unknown exporter", "no counts", "no time")
@@ -148,8 +194,11 @@ def rejected(frame: bytes, reason: str, count: int = 1) -> Flows:
 def _exporter(text: str, trust: Trust) -> str | None:
     if not text:
         return trust.unnamed
-    name = canonical_address(text)
+    name = _canonical(text)
     return name if name in trust.exporters else None
+
+
+_canonical = lru_cache(maxsize=1 << 12)(canonical_address)
 
 
 def addresses_of(src: Texts, dst: Texts) -> Addresses:
@@ -166,24 +215,22 @@ def addresses_of(src: Texts, dst: Texts) -> Addresses:
 
 def written_addresses(fields: Fields, src: str, dst: str) -> Addresses:
     """Addresses as they stand in two fields."""
-    found = fields.shared(ADDRESS)
-    low, there, others = found.number, found.there, found.others
-    low[there] |= MAPPED_IPV4
-    high = np.zeros(len(low), np.uint64)
-    place = np.full(len(low), -1, np.int32)
-    for at, text in others:
+    found = fields.addresses
+    ours, theirs = (fields.told[fields.place[name]].astype(np.int32) for name in (src, dst))
+    words = np.zeros((len(found.number), 2), np.uint64)
+    words[:, 1] = found.number | MAPPED_IPV4
+    if not found.others:
+        return Addresses(words, ours, theirs)
+    place, there = np.full(len(words), -1, np.int32), found.there.copy()
+    for at, text in found.others:
         raw = read_address(text) if text else None
         if raw is not None:
-            high[at], low[at] = np.frombuffer(raw, ">u8")
-            there[at] = True
+            words[at], there[at] = np.frombuffer(raw, ">u8"), True
         elif text:
             place[at] = -2
-    if any(text for _, text in others):
-        words, place[there] = interned(high[there], low[there])  # one address has many spellings
-    else:
-        words = np.column_stack((high[there], low[there]))
-        place[there] = np.arange(len(words), dtype=np.int32)
-    return Addresses(words, place[fields.told[fields.place[src]]], place[fields.told[fields.place[dst]]])
+    # One address has many spellings.
+    words, place[there] = interned(words[there, 0], words[there, 1])
+    return Addresses(words, place[ours], place[theirs])
 
 
 def macs_of(src: Texts, dst: Texts) -> Macs:
@@ -194,11 +241,11 @@ def macs_of(src: Texts, dst: Texts) -> Macs:
 
 def written_macs(fields: Fields, src: str, dst: str) -> Macs:
     """The same of MACs as they stand in two fields."""
-    found = fields.shared(MAC)
-    for at, text in found.others:
-        found.number[at] = mac_number(text) or 0
+    number = fields.macs.number
+    for at, text in fields.macs.others:
+        number[at] = mac_number(text) or 0
     one, other = (fields.told[fields.place[name]].astype(np.int32) + 1 for name in (src, dst))
-    return Macs((0, *found.number.tolist()), one, other)
+    return Macs((0, *number.tolist()), one, other)
 
 
 def nanoseconds(stamps: Sequence[Stamp]) -> NDArray[np.int64]:
@@ -217,14 +264,8 @@ def nanoseconds(stamps: Sequence[Stamp]) -> NDArray[np.int64]:
 def stamped(fields: Fields, name: str) -> NDArray[np.int64]:
     """Stamps as they stand in a field, as ns since 1970; 0 where it is absent or empty, -1 for what is none."""
     said = fields.numbers(name)
-    odd = said < 0
-    if not odd.any():
+    if said.min(initial=0) >= 0:
         return said
+    odd = said < 0
     read = np.array([stamp_ns(text[1:-1]) or -1 for text in fields.written(name)], np.int64)
     return np.where(odd, read[np.where(odd, -1 - said, 0)], said)
-
-
-def _sampling(rates: NDArray[np.int64], trust: Trust) -> NDArray[np.int64]:
-    if trust.renormalised:
-        return np.ones(len(rates), np.int64)
-    return np.where(rates > 0, rates, max(trust.sampling_rate, 1))

@@ -24,7 +24,8 @@ from streams.decode.columns import (
     Flows,
     protocol_number,
 )
-from streams.decode.fields import ADDRESS, MAC, Fields, Layout, Texts, Wanted, texts
+from streams.decode.compiled import borrowing
+from streams.decode.fields import Fields, Layout, Texts, Wanted, texts
 from streams.decode.flows import (
     Addresses,
     Draft,
@@ -41,6 +42,7 @@ from streams.decode.flows import (
 )
 from streams.decode.interning import interned
 from streams.decode.lines import Decoded, decode_lines
+from streams.decode.spelling import ADDRESS, MAC
 from streams.decode.stamps import HIGHEST_NS
 from streams.decode.values import LIST, NUMBER, STAMP
 
@@ -175,14 +177,15 @@ def _parsed(records: Sequence[Record]) -> _Told:
 
 
 def _flows(decoded: Decoded[Any], told: _Told, trust: Trust) -> Flows:
-    offsets, flags = told.fragment_offset, told.ip_flags
-    headers = _headers(told)
-    protocol, ip = headers[:, 0].astype(np.int16), headers[:, 1] > 0
-    whole = offsets == 0
-    sampled = np.array([one == "SFLOW_5" for one in told.type.values], np.bool_)[told.type.index]
-    tcp = np.where(whole & (protocol == TCP), told.tcp_flags & 0xFF, 0).astype(np.int16)
-    fragment = ip & (~whole | (flags & 1 > 0) | (protocol == FRAGMENT6))
-    syn = (tcp & 0x12) == 0x02
+    count = len(told.bytes)
+    kinds, kind = _headers(told)
+    sampled = np.array([one == "SFLOW_5" for one in told.type.values], np.bool_)
+    facts: dict[str, NDArray[Any]] = {name: np.empty(count, of) for name, of in _FACTS.items()}
+    flows = np.empty(count, np.int64)
+    _mean(
+        kinds, kind, sampled, told.type.index, told.packets, told.src_port, told.dst_port, told.ip_flags,
+        told.tcp_flags, told.icmp_type, told.fragment_offset, flows, *facts.values(),
+    )  # fmt: skip
     draft = Draft(
         exporter=told.sampler_address,
         addresses=told.addresses,
@@ -195,33 +198,62 @@ def _flows(decoded: Decoded[Any], told: _Told, trust: Trust) -> Flows:
         sampling=told.sampling_rate,
         bytes=told.bytes,
         packets=told.packets,
-        # A sample is one packet of a flow: a flow is counted where its first packet was seen.
-        flows=np.where(sampled & (protocol == TCP), np.where(syn, told.packets, 0), 1).astype(np.int64),
-        facts={
-            "protocol": protocol,
-            "src_port": np.where(whole, told.src_port, 0).astype(np.int32),
-            "dst_port": np.where(whole, told.dst_port, 0).astype(np.int32),
-            "tcp_flags": tcp,
-            "icmp_type": np.where(whole, told.icmp_type.astype(np.int16), 0).astype(np.int16),
-            "ip": ip,
-            "fragment": fragment,
-            "malformed": whole & ((headers[:, 2] > 0) | (sampled & (tcp > 0) & _absurd(tcp))),
-            "fragments_visible": sampled | (flags > 0) | ~whole,
-        },
+        flows=flows,
+        facts=facts,
     )
     return finished(decoded, draft, trust)
 
 
-def _absurd(flags: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """TCP flags that no stack sends: SYN with FIN or RST, FIN without ACK."""
-    answer: NDArray[np.bool_] = (
-        ((flags & 0x03) == 0x03) | ((flags & 0x06) == 0x06) | (((flags & 0x01) > 0) & ((flags & 0x10) == 0))
-    )
-    return answer
+_FACTS = {
+    "protocol": np.int16, "src_port": np.int32, "dst_port": np.int32, "tcp_flags": np.int16, "icmp_type": np.int16,
+    "ip": np.bool_, "fragment": np.bool_, "malformed": np.bool_, "fragments_visible": np.bool_,
+}  # fmt: skip
 
 
-def _headers(told: _Told) -> NDArray[np.int32]:
-    """Protocol number, 1 for IP, and 1 for a broken header, for each record."""
+@borrowing
+def _mean(
+    kinds: NDArray[np.int32],
+    kind: NDArray[np.int32],
+    sampling: NDArray[np.bool_],
+    type_: NDArray[np.int32],
+    packets: Integers,
+    source: Integers,
+    target: Integers,
+    ip_flags: Integers,
+    flags: Integers,
+    icmp: Integers,
+    offset: Integers,
+    flows: Integers,
+    protocol: NDArray[np.int16],
+    src_port: NDArray[np.int32],
+    dst_port: NDArray[np.int32],
+    tcp_flags: NDArray[np.int16],
+    icmp_type: NDArray[np.int16],
+    ip: NDArray[np.bool_],
+    fragment: NDArray[np.bool_],
+    malformed: NDArray[np.bool_],
+    visible: NDArray[np.bool_],
+) -> None:
+    """Fill what follows `offset`, by what kind of header a record has (see `_headers`) and what its fields say."""
+    for at in range(len(kind)):
+        number, is_ip, broken = kinds[kind[at], 0], kinds[kind[at], 1] > 0, kinds[kind[at], 2] > 0
+        whole, sampled = offset[at] == 0, sampling[type_[at]]
+        tcp = flags[at] & 0xFF if whole and number == TCP else np.int64(0)
+        # A sample is one packet of a flow: a flow is counted where its first packet was seen.
+        later = sampled and number == TCP
+        flows[at] = (packets[at] if (tcp & 0x12) == 0x02 else 0) if later else 1
+        protocol[at], tcp_flags[at], ip[at] = number, tcp, is_ip
+        src_port[at], dst_port[at] = (source[at], target[at]) if whole else (0, 0)
+        icmp_type[at] = icmp[at] if whole else 0
+        fragment[at] = is_ip and (not whole or (ip_flags[at] & 1) > 0 or number == FRAGMENT6)
+        # Flags that no stack sends: SYN with FIN or RST, FIN without ACK.
+        absurd = (tcp & 0x03) == 0x03 or (tcp & 0x06) == 0x06 or (tcp & 0x11) == 0x01
+        malformed[at] = whole and (broken or (sampled and absurd))
+        visible[at] = sampled or ip_flags[at] > 0 or not whole
+
+
+def _headers(told: _Told) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Kinds of headers: protocol number, 1 for IP, and 1 for a broken header; and which of them each record has."""
     addressed = told.addresses.src != -1
     kinds, index = interned(
         (told.etype.index.astype(np.uint64) << np.uint64(32)) | told.proto.index.astype(np.uint64),
@@ -235,7 +267,7 @@ def _headers(told: _Told) -> NDArray[np.int32]:
         ip = family in (IPV4, IPV6) or (low & 1 > 0 and ether == "")
         broken = family != OTHER and ip and layers not in ("", "[]", "null") and not _complete(family, number, layers)
         table[row] = (number if ip else NO_PROTOCOL, ip, broken)
-    return table[index]
+    return table, index
 
 
 def _complete(family: int, protocol: int, layers: str) -> bool:

@@ -26,7 +26,7 @@ from streams.decode.columns import (
     looked_up,
     protocol_number,
 )
-from streams.decode.fields import ADDRESS, MAC, Fields, Layout, Texts, Wanted, texts
+from streams.decode.fields import Fields, Layout, Texts, Wanted, texts
 from streams.decode.flows import (
     Addresses,
     Draft,
@@ -43,6 +43,7 @@ from streams.decode.flows import (
 )
 from streams.decode.interning import interned
 from streams.decode.lines import Decoded, decode_lines
+from streams.decode.spelling import ADDRESS, MAC
 from streams.decode.stamps import HIGHEST_NS
 from streams.decode.values import NUMBER, STAMP, TOKEN
 
