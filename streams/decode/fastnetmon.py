@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import FRAGMENT6, NO_PROTOCOL, TCP, Flows, interned, protocol_number
-from streams.decode.flows import Draft, Trust, addresses_of, finished, nothing
+from streams.decode.fields import texts
+from streams.decode.flows import Draft, Trust, addresses_of, finished, macs_of, nothing
 from streams.decode.lines import decode_lines
-from streams.decode.plainlines import texts
 from streams.decode.stamps import stamp_ns
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
@@ -81,8 +81,7 @@ def decode(frame: bytes, trust: Trust) -> Flows:
     draft = Draft(
         exporter=texts(["" if one == _NO_AGENT else one for one in agent]),
         addresses=addresses_of(texts(src), texts(dst)),
-        src_mac=nobody,
-        dst_mac=nobody,
+        macs=macs_of(nobody, nobody),
         receipt=receipt,
         start=np.maximum(receipt - _SECOND, 0),
         end=receipt,

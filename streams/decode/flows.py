@@ -2,18 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode import Reject
-from streams.decode.columns import UNKNOWN_INTERFACE, Columns, Flows, canonical_address, looked_up, mac_number
+from streams.decode.columns import UNKNOWN_INTERFACE, Columns, Flows, canonical_address, mac_number
 from streams.decode.columns import packed_address as read_address
+from streams.decode.compiled import borrowing
+from streams.decode.fields import Fields, Texts
 from streams.decode.interning import interned
 from streams.decode.lines import Decoded, gathered
-from streams.decode.plainlines import Fields, Texts
-from streams.decode.stamps import Stamp, believed, stamp_ns
+from streams.decode.stamps import HIGHEST_NS, Stamp, judged, stamp_ns
+
+MAPPED_IPV4 = np.uint64(0xFFFF_0000_0000)
+"""IPv4 in the lower word of an address (RFC 4291, 2.5.5.2)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +42,22 @@ class Addresses:
     dst: NDArray[np.int32]
 
 
+@dataclass(frozen=True, slots=True)
+class Macs:
+    """Both sides of n records: one table, of which the first is none, and an index for each."""
+
+    table: tuple[int, ...]
+    src: NDArray[np.int32]
+    dst: NDArray[np.int32]
+
+
 @dataclass(slots=True)
 class Draft:
     """Fields of n records as their format has them; `facts` are arrays that need no more reading."""
 
     exporter: Texts
     addresses: Addresses
-    src_mac: Texts
-    dst_mac: Texts
+    macs: Macs
     receipt: NDArray[np.int64]  # ns since 1970, as the others; 0: not told
     start: NDArray[np.int64]
     end: NDArray[np.int64]
@@ -57,57 +70,106 @@ class Draft:
     facts: dict[str, NDArray[Any]]
 
 
-def finished(decoded: Decoded[Any], draft: Draft, trust: Trust, *, skipped: int = 0) -> Flows:
+def finished(decoded: Decoded[Any], draft: Draft, trust: Trust) -> Flows:
     """Columns of the records that can be used, and a reject for each of the others."""
     count = len(draft.bytes)
-    reason = np.zeros(count, np.int8)
-    exporter = draft.exporter.index
-    names = [_exporter(one, trust) for one in draft.exporter.values]
-    src, dst = draft.addresses.src, draft.addresses.dst
-    macs, src_mac, dst_mac = _macs(draft.src_mac, draft.dst_mac)
-    octets, packets, in_if = draft.bytes, draft.packets, draft.in_if
-    reason[(src == -2) | (dst == -2)] = 1
-    reason[np.array([name is None for name in names], np.bool_)[exporter]] = 2
-    reason[(octets < 0) | (packets < 0)] = 3
-    times = believed(draft.receipt, draft.start, draft.end, kafka_ns=trust.kafka_ns, oldest_ns=trust.oldest_ns)
-    reason[(reason == 0) & (times.receipt_ns == 0)] = 4
+    heard = np.bincount(draft.exporter.index, minlength=len(draft.exporter.values)) > 0
+    names = [
+        _exporter(one, trust) if known else None
+        for one, known in zip(draft.exporter.values, heard.tolist(), strict=True)
+    ]
     # One address has many spellings.
-    spoken = {name: place for place, name in enumerate(dict.fromkeys(name or "" for name in names))}
-    exporter = looked_up([spoken[name or ""] for name in names], exporter, np.int32)
+    spoken = {name: place for place, name in enumerate(dict.fromkeys(name for name in names if name is not None))}
+    who = np.array([-1 if name is None else spoken[name] for name in names], np.int32)
+    made: dict[str, NDArray[Any]] = {name: np.empty(count, kind) for name, kind in _SETTLED.items()}
+    reason = np.empty(count, np.int8)
+    _settle(
+        draft.bytes, draft.packets, draft.addresses.src, draft.addresses.dst, draft.exporter.index, who, draft.receipt,
+        draft.start, draft.end, draft.in_if, draft.out_if, draft.sampling, trust.kafka_ns,
+        trust.kafka_ns - trust.oldest_ns, 0 if trust.renormalised else max(trust.sampling_rate, 1), reason,
+        *made.values(),
+    )  # fmt: skip
     columns = Columns(
         exporters=tuple(spoken),
         words=draft.addresses.words,
-        macs=macs,
-        exporter=exporter,
-        src=src,
-        dst=dst,
-        src_mac=src_mac,
-        dst_mac=dst_mac,
-        receipt_ns=times.receipt_ns,
-        duration_ns=times.duration_ns,
-        bytes=octets,
-        packets=packets,
+        macs=draft.macs.table,
+        src=draft.addresses.src,
+        dst=draft.addresses.dst,
+        src_mac=draft.macs.src,
+        dst_mac=draft.macs.dst,
+        bytes=draft.bytes,
+        packets=draft.packets,
         flows=draft.flows,
-        sampling=_sampling(draft.sampling, trust),
-        in_if=np.where(in_if == UNKNOWN_INTERFACE, 0, in_if),
-        discarded=(draft.out_if >> 30) == 1,
-        skewed=times.skewed,
-        skew_ns=times.skew_ns,
+        **made,
         **draft.facts,
     )
-    return _kept(decoded, columns, reason, skipped)
+    return _kept(decoded, columns, reason)
+
+
+_SETTLED = {
+    "exporter": np.int32, "in_if": np.int64, "discarded": np.bool_, "sampling": np.int64, "receipt_ns": np.int64,
+    "duration_ns": np.int64, "skewed": np.bool_, "skew_ns": np.int64,
+}  # fmt: skip
+"""Columns that are told in the same way for all formats."""
+
+
+@borrowing
+def _settle(
+    octets: NDArray[np.int64],
+    packets: NDArray[np.int64],
+    src: NDArray[np.int32],
+    dst: NDArray[np.int32],
+    spelling: NDArray[np.int32],
+    who: NDArray[np.int32],
+    receipt: NDArray[np.int64],
+    start: NDArray[np.int64],
+    end: NDArray[np.int64],
+    entry: NDArray[np.int64],
+    out: NDArray[np.int64],
+    rate: NDArray[np.int64],
+    kafka_ns: int,
+    oldest_ns: int,
+    usual_rate: int,
+    reason: NDArray[np.int8],
+    exporter: NDArray[np.int32],
+    in_if: NDArray[np.int64],
+    discarded: NDArray[np.bool_],
+    sampling: NDArray[np.int64],
+    receipt_ns: NDArray[np.int64],
+    duration_ns: NDArray[np.int64],
+    skewed: NDArray[np.bool_],
+    skew_ns: NDArray[np.int64],
+) -> None:
+    """Fill what follows `usual_rate`, which is 0 where counts are multiplied already. Exporters are -1: not ours."""
+    for at in range(len(octets)):
+        exporter[at] = who[spelling[at]]
+        in_if[at] = 0 if entry[at] == UNKNOWN_INTERFACE else entry[at]
+        discarded[at] = (out[at] >> 30) == 1
+        sampling[at] = 1 if usual_rate == 0 else rate[at] if rate[at] > 0 else usual_rate
+        receipt_ns[at], duration_ns[at], skewed[at], skew_ns[at] = judged(
+            receipt[at], start[at], end[at], kafka_ns, oldest_ns
+        )
+        if octets[at] < 0 or packets[at] < 0:
+            reason[at] = 3
+        elif exporter[at] < 0:
+            reason[at] = 2
+        elif src[at] == -2 or dst[at] == -2:
+            reason[at] = 1
+        else:
+            reason[at] = 4 if receipt_ns[at] == 0 else 0
 
 
 REASONS = ("", "bad address", "unknown exporter", "no counts", "no time")
 
 
-def _kept(decoded: Decoded[Any], columns: Columns, reason: NDArray[np.int8], skipped: int) -> Flows:
+def _kept(decoded: Decoded[Any], columns: Columns, reason: NDArray[np.int8]) -> Flows:
     rejects = list(decoded.rejects)
     bad = np.flatnonzero(reason)
     if len(bad):
-        rejects += gathered([(decoded.raw(int(i)), REASONS[reason[i]]) for i in bad])
+        raws = decoded.raws(bad.tolist())
+        rejects += gathered([(raw, REASONS[at]) for raw, at in zip(raws, reason[bad].tolist(), strict=True)])
         columns = taken(columns, np.flatnonzero(reason == 0))
-    return Flows(decoded.received, skipped, tuple(rejects), columns if len(columns) else None)
+    return Flows(decoded.received, decoded.skipped, tuple(rejects), columns if len(columns) else None)
 
 
 def taken(columns: Columns, chosen: NDArray[np.int64]) -> Columns:
@@ -119,9 +181,9 @@ def taken(columns: Columns, chosen: NDArray[np.int64]) -> Columns:
     return Columns(**picked)
 
 
-def nothing(decoded: Decoded[Any], skipped: int = 0) -> Flows:
+def nothing(decoded: Decoded[Any]) -> Flows:
     """A frame without a single record."""
-    return Flows(decoded.received, skipped, tuple(decoded.rejects), None)
+    return Flows(decoded.received, decoded.skipped, tuple(decoded.rejects), None)
 
 
 def rejected(frame: bytes, reason: str, count: int = 1) -> Flows:
@@ -132,8 +194,11 @@ def rejected(frame: bytes, reason: str, count: int = 1) -> Flows:
 def _exporter(text: str, trust: Trust) -> str | None:
     if not text:
         return trust.unnamed
-    name = canonical_address(text)
+    name = _canonical(text)
     return name if name in trust.exporters else None
+
+
+_canonical = lru_cache(maxsize=1 << 12)(canonical_address)
 
 
 def addresses_of(src: Texts, dst: Texts) -> Addresses:
@@ -148,22 +213,39 @@ def addresses_of(src: Texts, dst: Texts) -> Addresses:
     return Addresses(words, place[src.index], place[dst.index + len(src.values)])
 
 
-def dotted_addresses(fields: Fields, src: int, dst: int) -> Addresses | None:
-    """Addresses as they stand in two fields; None where not all of them are IPv4."""
-    sides = [fields.dotted(src), fields.dotted(dst)]
-    if sides[0] is None or sides[1] is None:
-        return None
-    low, there = (np.concatenate(pair) for pair in zip(*sides, strict=True))
-    words, index = interned(np.zeros(int(there.sum()), np.uint64), low[there])
-    place = np.full(len(low), -1, np.int32)
-    place[there] = index
-    return Addresses(words, place[: len(fields)], place[len(fields) :])
+def written_addresses(fields: Fields, src: str, dst: str) -> Addresses:
+    """Addresses as they stand in two fields."""
+    found = fields.addresses
+    ours, theirs = (fields.told[fields.place[name]].astype(np.int32) for name in (src, dst))
+    words = np.zeros((len(found.number), 2), np.uint64)
+    words[:, 1] = found.number | MAPPED_IPV4
+    if not found.others:
+        return Addresses(words, ours, theirs)
+    place, there = np.full(len(words), -1, np.int32), found.there.copy()
+    for at, text in found.others:
+        raw = read_address(text) if text else None
+        if raw is not None:
+            words[at], there[at] = np.frombuffer(raw, ">u8"), True
+        elif text:
+            place[at] = -2
+    # One address has many spellings.
+    words, place[there] = interned(words[there, 0], words[there, 1])
+    return Addresses(words, place[ours], place[theirs])
 
 
-def _macs(src: Texts, dst: Texts) -> tuple[tuple[int, ...], NDArray[np.int32], NDArray[np.int32]]:
-    """One table for both sides; what is no MAC counts as absent, for a record is not worth less without it."""
+def macs_of(src: Texts, dst: Texts) -> Macs:
+    """MACs as text; what is none counts as absent, for a record is not worth less without it."""
     macs = (0, *(mac_number(text) or 0 for text in (*src.values, *dst.values)))
-    return macs, src.index + 1, dst.index + 1 + len(src.values)
+    return Macs(macs, src.index + 1, dst.index + 1 + len(src.values))
+
+
+def written_macs(fields: Fields, src: str, dst: str) -> Macs:
+    """The same of MACs as they stand in two fields."""
+    number = fields.macs.number
+    for at, text in fields.macs.others:
+        number[at] = mac_number(text) or 0
+    one, other = (fields.told[fields.place[name]].astype(np.int32) + 1 for name in (src, dst))
+    return Macs((0, *number.tolist()), one, other)
 
 
 def nanoseconds(stamps: Sequence[Stamp]) -> NDArray[np.int64]:
@@ -171,13 +253,19 @@ def nanoseconds(stamps: Sequence[Stamp]) -> NDArray[np.int64]:
     # numpy would read digits in text, and floats, as the ns that only integers are.
     if set(map(type, stamps)) == {int}:
         try:
-            return np.fromiter(stamps, np.int64, len(stamps))
+            read = np.fromiter(stamps, np.int64, len(stamps))
         except OverflowError:
             pass
+        else:
+            return np.where((read < 0) | (read >= HIGHEST_NS), 0, read)
     return np.fromiter(map(stamp_ns, stamps), np.int64, len(stamps))
 
 
-def _sampling(rates: NDArray[np.int64], trust: Trust) -> NDArray[np.int64]:
-    if trust.renormalised:
-        return np.ones(len(rates), np.int64)
-    return np.where(rates > 0, rates, max(trust.sampling_rate, 1))
+def stamped(fields: Fields, name: str) -> NDArray[np.int64]:
+    """Stamps as they stand in a field, as ns since 1970; 0 where it is absent or empty, -1 for what is none."""
+    said = fields.numbers(name)
+    if said.min(initial=0) >= 0:
+        return said
+    odd = said < 0
+    read = np.array([stamp_ns(text[1:-1]) or -1 for text in fields.written(name)], np.int64)
+    return np.where(odd, read[np.where(odd, -1 - said, 0)], said)

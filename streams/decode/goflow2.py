@@ -24,10 +24,27 @@ from streams.decode.columns import (
     Flows,
     protocol_number,
 )
-from streams.decode.flows import Addresses, Draft, Trust, addresses_of, dotted_addresses, finished, nanoseconds, nothing
+from streams.decode.compiled import borrowing
+from streams.decode.fields import Fields, Layout, Texts, Wanted, texts
+from streams.decode.flows import (
+    Addresses,
+    Draft,
+    Macs,
+    Trust,
+    addresses_of,
+    finished,
+    macs_of,
+    nanoseconds,
+    nothing,
+    stamped,
+    written_addresses,
+    written_macs,
+)
 from streams.decode.interning import interned
-from streams.decode.lines import LONGEST_LINE, Decoded, decode_lines
-from streams.decode.plainlines import LIST, NUMBER, TEXT, Fields, Texts, read, texts
+from streams.decode.lines import Decoded, decode_lines
+from streams.decode.spelling import ADDRESS, MAC
+from streams.decode.stamps import HIGHEST_NS
+from streams.decode.values import LIST, NUMBER, STAMP
 
 Integers: TypeAlias = NDArray[np.int64]
 Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 48)]
@@ -90,8 +107,7 @@ class _Told:
     dst_port: Integers
     in_if: Integers
     out_if: Integers
-    src_mac: Texts
-    dst_mac: Texts
+    macs: Macs
     ip_flags: Integers
     tcp_flags: Integers
     icmp_type: Integers
@@ -103,38 +119,45 @@ _FIELDS = Record.__struct_fields__
 _HIGHEST = {
     "sampling_rate": 1 << 32, "bytes": 1 << 48, "packets": 1 << 48, "src_port": 0xFFFF, "dst_port": 0xFFFF,
     "in_if": 0xFFFFFFFF, "out_if": 0xFFFFFFFF, "ip_flags": 0xFFFFFFFF, "tcp_flags": 0xFFFF, "icmp_type": 0xFFFF,
-    "fragment_offset": 0xFFFF, "time_received_ns": (1 << 63) - 1, "time_flow_start_ns": (1 << 63) - 1,
-    "time_flow_end_ns": (1 << 63) - 1,
+    "fragment_offset": 0xFFFF,
 }  # fmt: skip
-_KINDS = np.array([NUMBER if one in _HIGHEST else LIST if one == "layer_stack" else TEXT for one in _FIELDS], np.uint8)
-_MOST = np.array([_HIGHEST.get(one, 0) for one in _FIELDS], np.int64)
 _ADDRESSES = ("src_addr", "dst_addr")
+_MACS = ("src_mac", "dst_mac")
+_GROUPS = dict.fromkeys(_ADDRESSES, ADDRESS) | dict.fromkeys(_MACS, MAC)
 _TIMES = ("time_received_ns", "time_flow_start_ns", "time_flow_end_ns")
+
+
+def _wanted(name: str) -> Wanted:
+    if name in _TIMES:
+        return Wanted(name, STAMP, HIGHEST_NS - 1)
+    if name in _HIGHEST:
+        return Wanted(name, NUMBER, _HIGHEST[name], -1 if name in ("bytes", "packets") else 0)
+    return Wanted(name, LIST) if name == "layer_stack" else Wanted(name, group=_GROUPS.get(name, 0))
+
+
+LAYOUT = Layout([_wanted(name) for name in _FIELDS])
 
 
 def decode(frame: bytes, trust: Trust) -> Flows:
     """Decode one Kafka message. Never raises for what stands in it."""
-    fields = read(frame, _FIELDS) if len(frame) <= LONGEST_LINE else None
-    told = None if fields is None else _plain(fields)
-    if fields is not None and told is not None:
-        return _flows(Decoded(len(fields), [None] * len(fields), [], frame, None), told, trust)
+    fields = LAYOUT.read(frame)
+    if fields is not None:
+        return _flows(Decoded(len(fields), [None] * len(fields), [], frame, None), _plain(fields), trust)
     decoded = decode_lines(frame, _DECODER)
     return _flows(decoded, _parsed(decoded.records), trust) if decoded.records else nothing(decoded)
 
 
-def _plain(fields: Fields) -> _Told | None:
-    """What was read without the parser; None where it is not of the kinds and sizes that the parser would accept."""
-    if not fields.are(_KINDS, _MOST):
-        return None
+def _plain(fields: Fields) -> _Told:
+    """What was read without the parser."""
     columns: dict[str, Any] = {}
-    for place, name in enumerate(_FIELDS):
-        if name in _HIGHEST:
-            columns[name] = fields.numbers(place, -1 if name in ("bytes", "packets") else 0)
-        elif name not in _ADDRESSES:
-            columns[name] = fields.texts(place)
-    src, dst = (_FIELDS.index(name) for name in _ADDRESSES)
-    found = dotted_addresses(fields, src, dst)
-    return _Told(addresses=found or addresses_of(fields.texts(src), fields.texts(dst)), **columns)
+    for name in _FIELDS:
+        if name in _TIMES:
+            columns[name] = np.maximum(stamped(fields, name), 0)
+        elif name in _HIGHEST:
+            columns[name] = fields.numbers(name)
+        elif name not in _GROUPS:
+            columns[name] = fields.texts(name)
+    return _Told(addresses=written_addresses(fields, *_ADDRESSES), macs=written_macs(fields, *_MACS), **columns)
 
 
 def _parsed(records: Sequence[Record]) -> _Told:
@@ -149,23 +172,24 @@ def _parsed(records: Sequence[Record]) -> _Told:
         else:
             columns[name] = texts(column)
     src, dst = (columns.pop(name) for name in _ADDRESSES)
-    return _Told(addresses=addresses_of(src, dst), **columns)
+    here, there = (columns.pop(name) for name in _MACS)
+    return _Told(addresses=addresses_of(src, dst), macs=macs_of(here, there), **columns)
 
 
 def _flows(decoded: Decoded[Any], told: _Told, trust: Trust) -> Flows:
-    offsets, flags = told.fragment_offset, told.ip_flags
-    headers = _headers(told)
-    protocol, ip = headers[:, 0].astype(np.int16), headers[:, 1] > 0
-    whole = offsets == 0
-    sampled = np.array([one == "SFLOW_5" for one in told.type.values], np.bool_)[told.type.index]
-    tcp = np.where(whole & (protocol == TCP), told.tcp_flags & 0xFF, 0).astype(np.int16)
-    fragment = ip & (~whole | (flags & 1 > 0) | (protocol == FRAGMENT6))
-    syn = (tcp & 0x12) == 0x02
+    count = len(told.bytes)
+    kinds, kind = _headers(told)
+    sampled = np.array([one == "SFLOW_5" for one in told.type.values], np.bool_)
+    facts: dict[str, NDArray[Any]] = {name: np.empty(count, of) for name, of in _FACTS.items()}
+    flows = np.empty(count, np.int64)
+    _mean(
+        kinds, kind, sampled, told.type.index, told.packets, told.src_port, told.dst_port, told.ip_flags,
+        told.tcp_flags, told.icmp_type, told.fragment_offset, flows, *facts.values(),
+    )  # fmt: skip
     draft = Draft(
         exporter=told.sampler_address,
         addresses=told.addresses,
-        src_mac=told.src_mac,
-        dst_mac=told.dst_mac,
+        macs=told.macs,
         receipt=told.time_received_ns,
         start=told.time_flow_start_ns,
         end=told.time_flow_end_ns,
@@ -174,33 +198,62 @@ def _flows(decoded: Decoded[Any], told: _Told, trust: Trust) -> Flows:
         sampling=told.sampling_rate,
         bytes=told.bytes,
         packets=told.packets,
-        # A sample is one packet of a flow: a flow is counted where its first packet was seen.
-        flows=np.where(sampled & (protocol == TCP), np.where(syn, told.packets, 0), 1).astype(np.int64),
-        facts={
-            "protocol": protocol,
-            "src_port": np.where(whole, told.src_port, 0).astype(np.int32),
-            "dst_port": np.where(whole, told.dst_port, 0).astype(np.int32),
-            "tcp_flags": tcp,
-            "icmp_type": np.where(whole, told.icmp_type.astype(np.int16), 0).astype(np.int16),
-            "ip": ip,
-            "fragment": fragment,
-            "malformed": whole & ((headers[:, 2] > 0) | (sampled & (tcp > 0) & _absurd(tcp))),
-            "fragments_visible": sampled | (flags > 0) | ~whole,
-        },
+        flows=flows,
+        facts=facts,
     )
     return finished(decoded, draft, trust)
 
 
-def _absurd(flags: NDArray[np.int16]) -> NDArray[np.bool_]:
-    """TCP flags that no stack sends: SYN with FIN or RST, FIN without ACK."""
-    answer: NDArray[np.bool_] = (
-        ((flags & 0x03) == 0x03) | ((flags & 0x06) == 0x06) | (((flags & 0x01) > 0) & ((flags & 0x10) == 0))
-    )
-    return answer
+_FACTS = {
+    "protocol": np.int16, "src_port": np.int32, "dst_port": np.int32, "tcp_flags": np.int16, "icmp_type": np.int16,
+    "ip": np.bool_, "fragment": np.bool_, "malformed": np.bool_, "fragments_visible": np.bool_,
+}  # fmt: skip
 
 
-def _headers(told: _Told) -> NDArray[np.int32]:
-    """Protocol number, 1 for IP, and 1 for a broken header, for each record."""
+@borrowing
+def _mean(
+    kinds: NDArray[np.int32],
+    kind: NDArray[np.int32],
+    sampling: NDArray[np.bool_],
+    type_: NDArray[np.int32],
+    packets: Integers,
+    source: Integers,
+    target: Integers,
+    ip_flags: Integers,
+    flags: Integers,
+    icmp: Integers,
+    offset: Integers,
+    flows: Integers,
+    protocol: NDArray[np.int16],
+    src_port: NDArray[np.int32],
+    dst_port: NDArray[np.int32],
+    tcp_flags: NDArray[np.int16],
+    icmp_type: NDArray[np.int16],
+    ip: NDArray[np.bool_],
+    fragment: NDArray[np.bool_],
+    malformed: NDArray[np.bool_],
+    visible: NDArray[np.bool_],
+) -> None:
+    """Fill what follows `offset`, by what kind of header a record has (see `_headers`) and what its fields say."""
+    for at in range(len(kind)):
+        number, is_ip, broken = kinds[kind[at], 0], kinds[kind[at], 1] > 0, kinds[kind[at], 2] > 0
+        whole, sampled = offset[at] == 0, sampling[type_[at]]
+        tcp = flags[at] & 0xFF if whole and number == TCP else np.int64(0)
+        # A sample is one packet of a flow: a flow is counted where its first packet was seen.
+        later = sampled and number == TCP
+        flows[at] = (packets[at] if (tcp & 0x12) == 0x02 else 0) if later else 1
+        protocol[at], tcp_flags[at], ip[at] = number, tcp, is_ip
+        src_port[at], dst_port[at] = (source[at], target[at]) if whole else (0, 0)
+        icmp_type[at] = icmp[at] if whole else 0
+        fragment[at] = is_ip and (not whole or (ip_flags[at] & 1) > 0 or number == FRAGMENT6)
+        # Flags that no stack sends: SYN with FIN or RST, FIN without ACK.
+        absurd = (tcp & 0x03) == 0x03 or (tcp & 0x06) == 0x06 or (tcp & 0x11) == 0x01
+        malformed[at] = whole and (broken or (sampled and absurd))
+        visible[at] = sampled or ip_flags[at] > 0 or not whole
+
+
+def _headers(told: _Told) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """Kinds of headers: protocol number, 1 for IP, and 1 for a broken header; and which of them each record has."""
     addressed = told.addresses.src != -1
     kinds, index = interned(
         (told.etype.index.astype(np.uint64) << np.uint64(32)) | told.proto.index.astype(np.uint64),
@@ -214,7 +267,7 @@ def _headers(told: _Told) -> NDArray[np.int32]:
         ip = family in (IPV4, IPV6) or (low & 1 > 0 and ether == "")
         broken = family != OTHER and ip and layers not in ("", "[]", "null") and not _complete(family, number, layers)
         table[row] = (number if ip else NO_PROTOCOL, ip, broken)
-    return table[index]
+    return table, index
 
 
 def _complete(family: int, protocol: int, layers: str) -> bool:

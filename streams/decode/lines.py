@@ -24,13 +24,21 @@ class Decoded(Generic[T]):
     rejects: list[Reject]
     frame: bytes
     lines: list[bytes] | None  # of the records; None: `frame` split at line ends
+    chosen: Sequence[int] | None = None  # the records that are meant where not all are: the others are skipped
 
-    def raw(self, index: int) -> bytes:
-        """The line of a record."""
-        lines = self.frame.splitlines() if self.lines is None else self.lines
-        if self.lines is None:
-            lines = [line for line in lines if line.strip()]
-        return lines[index] if len(lines) == len(self.records) else self.frame
+    @property
+    def skipped(self) -> int:
+        """How many records are passed over."""
+        return 0 if self.chosen is None else len(self.records) - len(self.chosen)
+
+    def raws(self, places: Sequence[int]) -> list[bytes]:
+        """The lines of these of the records that are meant."""
+        lines = self.lines
+        if lines is None:
+            lines = [line for line in self.frame.splitlines() if line.strip()]
+        if len(lines) != len(self.records):
+            return [self.frame] * len(places)
+        return [lines[place if self.chosen is None else self.chosen[place]] for place in places]
 
 
 def decode_lines(frame: bytes, decoder: "msgspec.json.Decoder[T]") -> Decoded[T]:

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from streams.decode.compiled import borrowing
 from streams.decode.datagrams import Datagrams
+from streams.decode.octets import eight
 from streams.decode.phrasebook import Fit, Phrasebook, named
-from streams.decode.plainlines import eight
 
 OTHER, NOTHING = -2, -1
 

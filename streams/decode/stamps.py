@@ -7,7 +7,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.compiled import borrowing
+from streams.decode.compiled import borrowing, inlined
 
 Stamp: TypeAlias = int | float | str
 
@@ -17,7 +17,8 @@ FUTURE_NS = 300_000_000_000
 LONGEST_FLOW_NS = 2 * 3600 * 1_000_000_000
 """Active timeouts default to 30 minutes on some platforms; a flow that claims to be longer than this lies."""
 
-_HIGHEST_NS = 1 << 62
+HIGHEST_NS = 1 << 62
+"""From here on a number of ns is no time."""
 
 
 def stamp_ns(stamp: Stamp) -> int:
@@ -28,7 +29,7 @@ def stamp_ns(stamp: Stamp) -> int:
     if isinstance(stamp, float):
         stamp = repr(stamp)
     if isinstance(stamp, int):
-        return stamp if 0 <= stamp < _HIGHEST_NS else 0
+        return stamp if 0 <= stamp < HIGHEST_NS else 0
     text = stamp.strip()
     if text.isdecimal() and 12 < len(text) < 20:
         return stamp_ns(int(text))
@@ -116,17 +117,25 @@ def _judge(
     skewed: NDArray[np.bool_],
     skew_ns: NDArray[np.int64],
 ) -> None:
-    """Fill the last four; without a Kafka timestamp (0) no receipt stamp is void."""
-    latest_ns = kafka_ns + FUTURE_NS
+    """Fill the last four."""
     for at in range(len(receipt)):
-        came = receipt[at]
-        void = kafka_ns != 0 and came != 0 and (came < oldest_ns or came > latest_ns)
-        if kafka_ns != 0 and (came == 0 or void):
-            came = kafka_ns
-        believed_ns[at] = came
-        lasted = end[at] - start[at]
-        honest = start[at] > 0 and 0 < lasted <= LONGEST_FLOW_NS and not void
-        duration_ns[at] = lasted if honest else 0
-        skew = abs(end[at] - came) if end[at] > 0 else 0
-        skew_ns[at] = skew
-        skewed[at] = void or skew > FUTURE_NS
+        believed_ns[at], duration_ns[at], skewed[at], skew_ns[at] = judged(
+            receipt[at], start[at], end[at], kafka_ns, oldest_ns
+        )
+
+
+@inlined
+def judged(
+    came: np.int64, start: np.int64, end: np.int64, kafka_ns: int, oldest_ns: int
+) -> tuple[np.int64, np.int64, bool, np.int64]:
+    """Receipt and duration of one record, whether its stamps are far from the broker's, and how far: see `believed`.
+
+    `oldest_ns` is the first time that is believed. Without a Kafka timestamp (0) no receipt stamp is void.
+    """
+    void = kafka_ns != 0 and came != 0 and (came < oldest_ns or came > kafka_ns + FUTURE_NS)
+    if kafka_ns != 0 and (came == 0 or void):
+        came = np.int64(kafka_ns)
+    lasted = end - start
+    honest = start > 0 and 0 < lasted <= LONGEST_FLOW_NS and not void
+    skew = abs(end - came) if end > 0 else np.int64(0)
+    return came, lasted if honest else np.int64(0), bool(void or skew > FUTURE_NS), skew

@@ -13,7 +13,7 @@ from streams.compiling import compile_all
 from streams.decode.datagrams import frame as frame_of
 from tests.streams import export_cases as cases
 from tests.streams import sflow_cases as samples
-from tests.streams.world import EDGE, FLOWS, MINUTE, SECOND, START, flood, frame, inbound, record, site, warm
+from tests.streams.world import EDGE, FLOWS, MINUTE, PMACCT, SECOND, START, flood, frame, inbound, record, site, warm
 
 DATAGRAMS = Source("cordon.flows.wire", SourceFormat.DATAGRAMS)
 LOGS = Source("cordon.syslog", SourceFormat.SYSLOG)
@@ -52,6 +52,21 @@ def datagrams() -> tuple[bytes, ...]:
     )
 
 
+def collected() -> tuple[tuple[Source, bytes], ...]:
+    """Frames of each collector's JSON, with and without what only a parser reads, and with what is skipped."""
+    said = {"peer_ip_src": EDGE, "ip_src": "198.18.4.7", "ip_dst": "2001:db8::1", "packets": 1, "bytes": 60}
+    theirs = [{"event_type": "purge_init"}, said, said | {"timestamp_arrival": "2023-11-14 22:13:20"}]
+    plain = [record(START, "198.18.4.7"), record(START, "198.18.4.8", src_mac="x"), record(START, "2001:db8::7")]
+    other = {"source_ip": "198.18.4.7", "destination_ip": "203.0.113.9", "agent_address": EDGE, "packets": 1}
+    return (
+        (FLOWS, frame(plain)),
+        (FLOWS, frame(plain).replace(b'"bytes"', b'"bytes" ')),
+        (PMACCT, frame(theirs)),
+        (PMACCT, frame(theirs).replace(b'"bytes"', b'"bytes" ')),
+        (Source("fastnetmon", SourceFormat.FASTNETMON_JSON), frame([other | {"length": 60}] * 3)),
+    )
+
+
 def test_after_compiling_ahead_nothing_of_a_frames_way_makes_anything_compile() -> None:
     compile_all()
     before = signatures()
@@ -66,6 +81,9 @@ def test_after_compiling_ahead_nothing_of_a_frames_way_makes_anything_compile() 
         assert made.received > made.skipped, "every kind was read"
         assert made.rejects == ()
     assert combiner.frame(frame([record(START, "198.18.4.7")]), source=FLOWS, kafka_ns=START).received == 1
+    for source, wire in collected():
+        made = combiner.frame(wire, source=source, kafka_ns=START)
+        assert (made.received, made.dead) == (3, 0)
     for count in (1, 2, 3):
         lines = [DROPPED.format(number, number).encode() for number in range(count)]
         wire = frame_of([sender], [0] * count, [START] * count, lines)
