@@ -86,10 +86,10 @@ class Gathered:
                 if not made[partition] or count[partition]:
                     made[partition] += told[at : at + many]
         if not grouped:
-            for partition, one in enumerate(made):
+            for partition, said in enumerate(made):
                 head = self._head(Body(self._topic, [], []), partition)
                 if head.heard or head.claims or head.symptoms or head.sightings:
-                    one.append(encode(head, None))
+                    said.append(encode(head, None))
         return made
 
     def _head(self, body: Body, partition: int) -> Body:

@@ -200,17 +200,17 @@ def _row(high: np.uint64, low: np.uint64, stamp: int, held: Held) -> int:
 @inlined
 def _addressed(told: Told, known: Known, at: int) -> tuple[int, int, bool]:
     """To which address a record went, whose that is, and whether everybody hears it."""
-    everybody = known.group_mac[told.dst_mac[at]]
+    everybody = bool(known.group_mac[told.dst_mac[at]])
     if told.dst[at] < 0:
-        return np.int64(-1), np.int64(-1), everybody
-    to = np.int64(known.address[told.dst[at]])
-    return to, np.int64(known.owner[to]), everybody or known.group[to]
+        return -1, -1, everybody
+    to = int(known.address[told.dst[at]])
+    return to, int(known.owner[to]), everybody or bool(known.group[to])
 
 
 @inlined
 def _looping(told: Told, known: Known, at: int, loops: bool) -> int:
     """Whose address it is that a looping frame bears as its source."""
-    return np.int64(known.owner[known.address[told.src[at]]]) if loops and told.src[at] >= 0 else np.int64(-1)
+    return int(known.owner[known.address[told.src[at]]]) if loops and told.src[at] >= 0 else -1
 
 
 @inlined
@@ -243,7 +243,7 @@ def _met(
     made[PAIRS] += new
     loud = np.uint64(0) if new else pairs[place, 1]
     pairs[place, 1] = min(loud + np.uint64(octets), np.uint64(_MOST))
-    return new
+    return bool(new)
 
 
 @inlined
@@ -251,7 +251,7 @@ def _room(held: Held) -> bool:
     """Whether one more record can be added, whatever is new in it."""
     made = held.made
     contacts = made[PAIRS] < len(held.pairs) and made[SECONDS] < len(held.seconds)
-    return contacts and made[ROWS] + 3 <= len(held.table) and made[BITS] + 2 <= len(held.bit)
+    return bool(contacts and made[ROWS] + 3 <= len(held.table) and made[BITS] + 2 <= len(held.bit))
 
 
 @inlined
@@ -262,7 +262,7 @@ def _is_new(
     place = place_of_word(np.uint64(row) << _HALF | np.uint64(second), slots, seconds, made[SECONDS])
     new = place == made[SECONDS]
     made[SECONDS] += new
-    return new
+    return bool(new)
 
 
 @inlined
@@ -280,18 +280,18 @@ def _sent(
         _add(table, row, _VARIANCE, _times(amounts[0], rate - 1))
     if to < 0:
         return
-    port = np.int64(told.dst_port[at])
-    second, bit = port, np.int64(held.port_bits[port])
+    port = int(told.dst_port[at])
+    second, bit = port, int(held.port_bits[port])
     if known.attached[known.paying[charge]]:
-        source = np.int64(known.address[max(told.src[at], 0)])
-        second, bit = source + _SOURCES, np.int64(known.bit[source])
+        source = int(known.address[max(told.src[at], 0)])
+        second, bit = source + _SOURCES, int(known.bit[source])
     new = _met(made, held.pair_slots, held.pairs, row, to, amounts[1])
     if lasts:
         table[row, COUNTS + _PEERS] += 1000 * new
         table[row, COUNTS + _PORTS] += 1000 * _is_new(made, held.second_slots, held.seconds, row, second)
         return
     if new:
-        _mark(made, held.sketches, held.bit_row, held.bit, row, np.int64(known.bit[to]))
+        _mark(made, held.sketches, held.bit_row, held.bit, row, int(known.bit[to]))
     _mark(made, held.sketches, held.bit_row, held.bit, row, SKETCH_BITS + bit)
 
 
@@ -319,7 +319,7 @@ def gather(
     which there is none.
     """
     amounts, table = held.amounts, held.table
-    last, tick = np.int64(-1), np.int64(0)
+    last, tick = -1, 0
     for at in range(begin, len(homes)):
         if not _room(held):
             return at
@@ -330,7 +330,7 @@ def gather(
         if paying < 0 and owner < 0 and not loops:
             continue
         if told.receipt_ns[at] != last:
-            last = told.receipt_ns[at]
+            last = int(told.receipt_ns[at])
             tick = last // tick_ns - base_tick
         span = span_of(told.duration_ns[at], tick_ns)
         low, exporter = np.uint64(tick << 24 | span), known.speaker[told.exporter[at]] << 8
