@@ -112,6 +112,10 @@ class Counts:
         """Add to rows of a table, `by` times, the columns that have a place in it: `places` by column, -1 for none."""
         _put(self.octets, self.pieces, self.length, table, rows, places, by)
 
+    def collect(self, table: Ints, rows: NDArray[np.int32], place: NDArray[np.int32]) -> None:
+        """Add all columns to a table, n × columns, in which a row has a place or, below 0, none."""
+        _collect(self.octets, self.pieces, self.length, table, rows, place)
+
     def put_scaled(
         self, table: Ints, rows: NDArray[np.int32], places: Ints, weights: NDArray[np.float64], by: int = 1
     ) -> None:
@@ -204,6 +208,46 @@ def _put(
             _add(told.view(np.uint32), table, rows, place, by)
         else:
             _add(told.view(np.int64), table, rows, place, by)
+
+
+@compiled
+def _collect(
+    octets: NDArray[np.uint8],
+    pieces: Ints,
+    length: int,
+    table: Ints,
+    rows: NDArray[np.int32],
+    place: NDArray[np.int32],
+) -> None:
+    found, chosen, count = np.empty(length, np.int32), np.empty(length, np.int32), 0
+    for at in range(length):
+        if place[rows[at]] >= 0:
+            found[count], chosen[count] = at, place[rows[at]]
+            count += 1
+    for piece in range(len(pieces)):
+        number, size, at = pieces[piece, 0], pieces[piece, 1], pieces[piece, 2]
+        told = octets[at : at + size * length]
+        if size == 1:
+            _add_some(told, found, chosen, count, table, number)
+        elif size == 2:
+            _add_some(told.view(np.uint16), found, chosen, count, table, number)
+        elif size == 4:
+            _add_some(told.view(np.uint32), found, chosen, count, table, number)
+        else:
+            _add_some(told.view(np.int64), found, chosen, count, table, number)
+
+
+@compiled
+def _add_some(
+    column: NDArray[Any],
+    found: NDArray[np.int32],
+    chosen: NDArray[np.int32],
+    count: int,
+    table: Ints,
+    number: int,
+) -> None:
+    for at in range(count):
+        table[chosen[at], number] += np.int64(column[found[at]])
 
 
 @compiled

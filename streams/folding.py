@@ -113,7 +113,7 @@ def folded(parts: Sequence[Arrivals], groups: Groups, view: Ints, *, below: int)
 
 def _ascending(view: Ints, below: int) -> Ints:
     """Where they stand when sorted: tables are then gone through from their beginning to their end."""
-    return _by_row(view.astype(np.int32), below) if _COUNTED * len(view) > below else np.argsort(view, kind="stable")
+    return by_row(view.astype(np.int32), below) if _COUNTED * len(view) > below else np.argsort(view, kind="stable")
 
 
 def _short(spans: Ints) -> NDArray[np.unsignedinteger] | Ints:
@@ -202,7 +202,7 @@ def _ranked(place: NDArray[np.int32], order: Ints) -> None:
 
 
 @compiled
-def _by_row(row: NDArray[np.int32], rows: int) -> Ints:
+def by_row(row: NDArray[np.int32], rows: int) -> Ints:
     """Where they stand when sorted by row; those of one row stay as they stood."""
     start = np.zeros(rows + 1, np.int64)
     for one in row:
@@ -251,7 +251,7 @@ def _met(
 def _peers_by_row(
     row: NDArray[np.int32], words: NDArray[np.uint64], octets: Ints, count: int, rows: int
 ) -> tuple[NDArray[np.int32], NDArray[np.uint64], Ints]:
-    order = _by_row(row[:count], rows)
+    order = by_row(row[:count], rows)
     ascending, into, amounts = np.empty(count, np.int32), np.empty((count, 2), np.uint64), np.empty(count, np.int64)
     for at in range(count):
         one = order[at]
@@ -264,7 +264,7 @@ def _peers_by_row(
 def _bits_by_row(
     row: NDArray[np.int32], bit: NDArray[np.int16], rows: int
 ) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-    order = _by_row(row, rows)
+    order = by_row(row, rows)
     ascending, bits = np.empty(len(row), np.int32), np.empty(len(row), np.int16)
     for at in range(len(row)):
         ascending[at], bits[at] = row[order[at]], bit[order[at]]
