@@ -352,7 +352,7 @@ class Speaker:
         }
         if seen is None or at < 0:
             return Rates(**known)
-        rate = seen.reading.rate[at]
+        rate = seen.reading.rate[at].tolist()
         figures = {
             "bits": (rate[Col.BYTES] - rate[Col.DISCARDED_BYTES]) * 8,
             "packets": rate[Col.PACKETS] - rate[Col.DISCARDED_PACKETS],
@@ -365,7 +365,7 @@ class Speaker:
             "discarded_bits": rate[Col.DISCARDED_BYTES] * 8,
             "discarded_packets": rate[Col.DISCARDED_PACKETS],
         }
-        return Rates(**known, **{name: round(max(float(figure), 0.0), 1) for name, figure in figures.items()})
+        return Rates(**known, **{name: round(max(figure, 0.0), 1) for name, figure in figures.items()})
 
     def unexplained(self, symptoms: list[Symptom], *, end_ns: int) -> list[Verdict]:
         """Say of devices that suffered that no host behind them was found to be the cause."""
