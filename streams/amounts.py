@@ -44,18 +44,17 @@ class Counts:
     @staticmethod
     def of(columns: Mapping[int, NDArray[Any]], length: int) -> "Counts":
         """From columns by number, each of `length` whole numbers: unsigned ones of any width, or of 64 bits."""
-        octets, pieces, at = [], [], 0
+        octets: list[Any] = []
+        pieces, at = [], 0
         for number, column in sorted(columns.items()):
             size = column.dtype.itemsize
             if column.dtype != _KINDS.get(size):
                 column, size = column.astype(np.int64), 8
             pieces.append((number, size, at))
-            octets.append(np.ascontiguousarray(column).view(np.uint8))
-            at += length * size
-            if at % 8:  # so that every column stands where numbers of its width may
-                octets.append(np.zeros(8 - at % 8, np.uint8))
-                at += 8 - at % 8
-        joined = np.concatenate(octets) if octets else np.zeros(0, np.uint8)
+            # So that every column stands where numbers of its width may.
+            octets += (np.ascontiguousarray(column), bytes(-length * size % 8))
+            at += (length * size + 7) // 8 * 8
+        joined = np.frombuffer(bytearray().join(octets), np.uint8) if at else np.zeros(0, np.uint8)
         return Counts(length, joined, np.array(pieces, np.int64).reshape(-1, 3))
 
     @staticmethod
@@ -102,12 +101,6 @@ class Counts:
         octets, pieces = _cut(self.octets, self.pieces, low, high)
         return Counts(high - low, octets, pieces)
 
-    def summed(self, place: NDArray[np.int32], places: int) -> "Counts":
-        """The sums of the rows that belong to each of so many places."""
-        sums = np.zeros((len(self.pieces), places), np.int64)
-        _sum(self.octets, self.pieces, self.length, place, sums)
-        return Counts.of({int(piece[0]): narrow(row) for piece, row in zip(self.pieces, sums, strict=True)}, places)
-
     def table(self, across: int) -> Ints:
         """N × `across`."""
         made = np.zeros((self.length, across), np.int64)
@@ -119,11 +112,26 @@ class Counts:
         """Add to rows of a table, `by` times, the columns that have a place in it: `places` by column, -1 for none."""
         _put(self.octets, self.pieces, self.length, table, rows, places, by)
 
+    def collect(self, table: Ints, rows: NDArray[np.int32], place: NDArray[np.int32]) -> None:
+        """Add all columns to a table, n × columns, in which a row has a place or, below 0, none."""
+        _collect(self.octets, self.pieces, self.length, table, rows, place)
+
     def put_scaled(
         self, table: Ints, rows: NDArray[np.int32], places: Ints, weights: NDArray[np.float64], by: int = 1
     ) -> None:
         """Add them, each times the weight of its row and rounded down, `by` times; at most MOST each."""
         _put_scaled(self.octets, self.pieces, self.length, table, rows, places, weights, by)
+
+
+def summed(parts: Sequence[Counts], place: Sequence[NDArray[np.int32]], places: int) -> Counts:
+    """The sums of the rows that belong to each of so many places; `place` says of each part's rows where they do."""
+    spoken = sorted({number for part in parts for number in part.pieces[:, 0].tolist()})
+    into = np.full(spoken[-1] + 1 if spoken else 0, -1, np.int64)
+    into[spoken] = np.arange(len(spoken))
+    sums = np.zeros((len(spoken), places), np.int64)
+    for part, where in zip(parts, place, strict=True):
+        _sum(part.octets, part.pieces, part.length, where, into, sums)
+    return Counts.of({number: narrow(row) for number, row in zip(spoken, sums, strict=True)}, places)
 
 
 @compiled
@@ -203,18 +211,61 @@ def _put(
 
 
 @compiled
-def _sum(octets: NDArray[np.uint8], pieces: Ints, length: int, place: NDArray[np.int32], sums: Ints) -> None:
+def _collect(
+    octets: NDArray[np.uint8],
+    pieces: Ints,
+    length: int,
+    table: Ints,
+    rows: NDArray[np.int32],
+    place: NDArray[np.int32],
+) -> None:
+    found, chosen, count = np.empty(length, np.int32), np.empty(length, np.int32), 0
+    for at in range(length):
+        if place[rows[at]] >= 0:
+            found[count], chosen[count] = at, place[rows[at]]
+            count += 1
     for piece in range(len(pieces)):
-        size, at = pieces[piece, 1], pieces[piece, 2]
+        number, size, at = pieces[piece, 0], pieces[piece, 1], pieces[piece, 2]
         told = octets[at : at + size * length]
         if size == 1:
-            _add_up(told, place, sums[piece])
+            _add_some(told, found, chosen, count, table, number)
         elif size == 2:
-            _add_up(told.view(np.uint16), place, sums[piece])
+            _add_some(told.view(np.uint16), found, chosen, count, table, number)
         elif size == 4:
-            _add_up(told.view(np.uint32), place, sums[piece])
+            _add_some(told.view(np.uint32), found, chosen, count, table, number)
         else:
-            _add_up(told.view(np.int64), place, sums[piece])
+            _add_some(told.view(np.int64), found, chosen, count, table, number)
+
+
+@compiled
+def _add_some(
+    column: NDArray[Any],
+    found: NDArray[np.int32],
+    chosen: NDArray[np.int32],
+    count: int,
+    table: Ints,
+    number: int,
+) -> None:
+    for at in range(count):
+        table[chosen[at], number] += np.int64(column[found[at]])
+
+
+@compiled
+def _sum(
+    octets: NDArray[np.uint8], pieces: Ints, length: int, place: NDArray[np.int32], into: Ints, sums: Ints
+) -> None:
+    for piece in range(len(pieces)):
+        size, at = pieces[piece, 1], pieces[piece, 2]
+        row = sums[into[pieces[piece, 0]]]
+        told = octets[at : at + size * length]
+        if size == 1:
+            _add_up(told, place, row)
+        elif size == 2:
+            _add_up(told.view(np.uint16), place, row)
+        elif size == 4:
+            _add_up(told.view(np.uint32), place, row)
+        else:
+            _add_up(told.view(np.int64), place, row)
 
 
 @compiled

@@ -1,17 +1,45 @@
-"""What a tick brought, added up once more: one contribution for each view and span, however many frames told of it."""
+"""What a tick brought, added up once more: one contribution for each view and span, however many frames told of it.
 
+Rows are taken as the messages brought them, one message after the other: to put all of them together first would cost
+as much as to add them up.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.amounts import Counts, Ints
-from streams.decode.compiled import compiled
-from streams.decode.interning import interned, place_of
+from streams.amounts import Counts, Ints, summed
+from streams.decode.compiled import borrowing, compiled
+from streams.decode.interning import empty_slots, place_of, slot_of
 from streams.rows import Arrivals, Col, Flag
 
 _COUNTED = 32
 """Numbers are sorted by counting each where there are not more than so many for each that is sorted."""
+
+_LATE = int(Flag.LATE)
+_INTERFACE, _MAC, _FIRST_NS, _SPAN, _FLAGS, _FACTS = range(2, 8)
+"""Where a group's facts stand behind what names it: together, for groups are met in no order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """Whose rows there are, over how many ticks they spread, and what is known of them but counts. Late are apart."""
+
+    place: NDArray[np.int32]  # the group of each row, one message behind the other
+    slot: Ints
+    exporter: Ints
+    vantage: Ints
+    span: Ints
+    flags: NDArray[np.int8]
+    interface: Ints
+    mac: Ints
+    first_ns: Ints
+
+    def __len__(self) -> int:
+        return len(self.slot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,42 +68,52 @@ class Additions:
         return int(np.searchsorted(self.span, 1, side="right"))
 
 
-def folded(rows: Arrivals, view: Ints, *, below: int) -> Additions:
-    """Add up the rows of one tick, whose views these are; all views' numbers are `below` that."""
-    late = (rows.flags & Flag.LATE) > 0
-    place, first = _grouped(view, rows.span, late)
-    order = _ascending(view[first], below)
-    order = order[np.argsort(_short(rows.span[first[order]]), kind="stable")]
-    rank = np.empty(len(order), np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    place, first = rank[place], first[order]
-    counts = rows.counts
-    sent = counts.some(Col.PACKETS) > 0
-    flags, interface, mac, first_ns = _gathered(
-        place, rows.flags, rows.interface, rows.mac, rows.first_ns, sent, len(first)
-    )
-    peer_row, peer, peer_bytes = _peers(rows, place, len(first))
-    bit_row = place[rows.bit_row]
-    bits = _by_row(bit_row, len(first))
+def grouped(parts: Sequence[Arrivals], slots: Ints, exporters: Ints) -> Groups:
+    """The groups of the rows of one tick: `slots` has the subject of each key, one part's behind the other's."""
+    total = sum(map(len, parts))
+    seats, table, place = empty_slots(total), np.empty((total, _FACTS), np.uint64), np.empty(total, np.int32)
+    groups, key, row = 0, 0, 0
+    for one in parts:
+        sent = one.columns.get(Col.PACKETS)
+        groups = _grouped(
+            one.who, one.exporter, one.vantage, one.span, one.flags, one.interface, one.mac, one.first_ns,
+            np.zeros(len(one), np.bool_) if sent is None else sent > 0,
+            slots[key : key + len(one.keys)], exporters, seats, table, groups, place[row : row + len(one)],
+        )  # fmt: skip
+        key, row = key + len(one.keys), row + len(one)
+    slot, exporter, vantage, *facts = _taken_apart(table, groups)
+    interface, mac, first_ns, span, flags = facts
+    return Groups(place, slot, exporter, vantage, span, flags.astype(np.int8), interface, mac, first_ns)
+
+
+def folded(parts: Sequence[Arrivals], groups: Groups, view: Ints, *, below: int) -> Additions:
+    """Add up the rows of one tick, of whose groups these are the views; all views' numbers are `below` that."""
+    order = _ascending(view, below)
+    order = order[np.argsort(_short(groups.span[order]), kind="stable")]
+    _ranked(groups.place, order)
+    cuts = np.cumsum([0, *map(len, parts)]).tolist()
+    places = [groups.place[low:high] for low, high in pairwise(cuts)]
+    peer_row, peer, peer_bytes = _peers(parts, places, len(groups))
+    bit_row, bit = _bits(parts, places, len(groups))
     return Additions(
-        view=view[first],
-        span=rows.span[first],
-        flags=flags,
-        interface=interface,
-        mac=mac,
-        first_ns=first_ns,
-        counts=counts.summed(place, len(first)),
+        view=view[order],
+        span=groups.span[order],
+        flags=groups.flags[order],
+        interface=groups.interface[order],
+        mac=groups.mac[order],
+        first_ns=groups.first_ns[order],
+        counts=summed([one.counts for one in parts], places, len(groups)),
         peer_row=peer_row,
         peer=peer,
         peer_bytes=peer_bytes,
-        bit_row=bit_row[bits],
-        bit=rows.bit[bits],
+        bit_row=bit_row,
+        bit=bit,
     )
 
 
 def _ascending(view: Ints, below: int) -> Ints:
     """Where they stand when sorted: tables are then gone through from their beginning to their end."""
-    return _by_row(view.astype(np.int32), below) if _COUNTED * len(view) > below else np.argsort(view, kind="stable")
+    return by_row(view.astype(np.int32), below) if _COUNTED * len(view) > below else np.argsort(view, kind="stable")
 
 
 def _short(spans: Ints) -> NDArray[np.unsignedinteger] | Ints:
@@ -83,61 +121,88 @@ def _short(spans: Ints) -> NDArray[np.unsignedinteger] | Ints:
     return spans.astype(np.uint16) if len(spans) and int(spans.max()) < 1 << 16 else spans
 
 
-def _peers(rows: Arrivals, place: NDArray[np.int32], count: int) -> tuple[NDArray[np.int32], NDArray[np.bytes_], Ints]:
-    words = np.frombuffer(rows.peer.tobytes(), ">u8").reshape(-1, 2).astype(np.uint64)
-    known, which = interned(words[:, 0], words[:, 1])
-    pairs, pair = interned(place[rows.peer_row].astype(np.uint64), which.astype(np.uint64))
-    octets = np.zeros(len(pairs), np.int64)
-    np.add.at(octets, pair, rows.peer_bytes)
-    row = pairs[:, 0].astype(np.int32)
-    order = _by_row(row, count)
-    peer = known[pairs[order, 1].astype(np.int64)].astype(">u8").view("S16").reshape(-1)
-    return row[order], peer, octets[order]
+def _peers(
+    parts: Sequence[Arrivals], places: Sequence[NDArray[np.int32]], rows: int
+) -> tuple[NDArray[np.int32], NDArray[np.bytes_], Ints]:
+    total = sum(len(one.peer) for one in parts)
+    seats, row = empty_slots(total), np.empty(total, np.int32)
+    words, octets, count = np.empty((total, 2), np.uint64), np.empty(total, np.int64), 0
+    for one, place in zip(parts, places, strict=True):
+        told = np.frombuffer(one.peer.tobytes(), np.uint64).reshape(-1, 2)
+        count = _met(told, one.peer_row, one.peer_bytes, place, seats, row, words, octets, count)
+    row, words, octets = _peers_by_row(row, words, octets, count, rows)
+    return row, words.view("S16").reshape(-1), octets
 
 
-@compiled
-def _grouped(view: Ints, span: Ints, late: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The group of each row, and the first row of each group."""
-    count = len(view)
-    room = 16
-    while room < 2 * count:
-        room *= 2
-    slots, table = np.full(room, -1, np.int32), np.empty((count, 2), np.uint64)
-    place, first = np.empty(count, np.int32), np.empty(count, np.int32)
-    groups = 0
-    for at in range(count):
-        one = place_of(np.uint64(view[at]), np.uint64(span[at] << 1 | late[at]), slots, table, groups)
-        if one == groups:
-            first[one] = at
-            groups += 1
-        place[at] = one
-    return place, first[:groups].copy()
+def _bits(
+    parts: Sequence[Arrivals], places: Sequence[NDArray[np.int32]], rows: int
+) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    row = np.concatenate([place[one.bit_row] for one, place in zip(parts, places, strict=True)])
+    return _bits_by_row(row, np.concatenate([one.bit for one in parts]), rows)
 
 
-@compiled
-def _gathered(
-    place: NDArray[np.int32],
+@borrowing
+def _grouped(
+    who: Ints,
+    exporter: Ints,
+    vantage: NDArray[np.int8],
+    span: Ints,
     flags: NDArray[np.int8],
     interface: Ints,
     mac: Ints,
     first_ns: Ints,
     sent: NDArray[np.bool_],
+    slots: Ints,
+    exporters: Ints,
+    seats: NDArray[np.int32],
+    table: NDArray[np.uint64],
     groups: int,
-) -> tuple[NDArray[np.int8], Ints, Ints, Ints]:
-    all_flags, first = np.zeros(groups, np.int8), np.full(groups, np.int64(2**63 - 1), np.int64)
-    interfaces, macs = np.zeros(groups, np.int64), np.zeros(groups, np.int64)
-    for at in range(len(place)):
-        one = place[at]
-        all_flags[one] |= flags[at]
-        first[one] = min(first[one], first_ns[at])
+    place: NDArray[np.int32],
+) -> int:
+    """Put rows into groups, of which there are so many already; returns how many there are then."""
+    for at in range(len(who)):
+        late = np.uint64(flags[at] & _LATE)
+        high = np.uint64(slots[who[at]]) | np.uint64(exporters[exporter[at]]) << np.uint64(32)
+        low = np.uint64(span[at]) << np.uint64(9) | (np.uint64(vantage[at]) & np.uint64(255)) << np.uint64(1) | late
+        one = place_of(high, low, seats, table, groups)
+        place[at] = one
+        if one == groups:
+            groups += 1
+            table[one, _INTERFACE] = table[one, _MAC] = table[one, _FLAGS] = np.uint64(0)
+            table[one, _FIRST_NS], table[one, _SPAN] = np.uint64(first_ns[at]), np.uint64(span[at])
+        table[one, _FLAGS] |= np.uint64(flags[at]) & np.uint64(255)
+        table[one, _FIRST_NS] = np.uint64(min(np.int64(table[one, _FIRST_NS]), first_ns[at]))
         if sent[at]:
-            interfaces[one] = max(interfaces[one], interface[at])
-            macs[one] = max(macs[one], mac[at])
-    return all_flags, interfaces, macs, first
+            table[one, _INTERFACE] = np.uint64(max(np.int64(table[one, _INTERFACE]), interface[at]))
+            table[one, _MAC] = np.uint64(max(np.int64(table[one, _MAC]), mac[at]))
+    return groups
 
 
 @compiled
-def _by_row(row: NDArray[np.int32], rows: int) -> Ints:
+def _taken_apart(table: NDArray[np.uint64], groups: int) -> Ints:
+    """By row: subject, exporter and vantage, then the facts."""
+    made = np.empty((_FACTS + 1, groups), np.int64)
+    for at in range(groups):
+        made[0, at] = np.int64(table[at, 0] & np.uint64(0xFFFFFFFF))
+        made[1, at] = np.int64(table[at, 0] >> np.uint64(32))
+        made[2, at] = np.int8(np.uint8(table[at, 1] >> np.uint64(1) & np.uint64(255)))
+        for fact in range(2, _FACTS):
+            made[fact + 1, at] = np.int64(table[at, fact])
+    return made
+
+
+@compiled
+def _ranked(place: NDArray[np.int32], order: Ints) -> None:
+    """Name groups by where they stand in this order."""
+    rank = np.empty(len(order), np.int32)
+    for at in range(len(order)):
+        rank[order[at]] = at
+    for at in range(len(place)):
+        place[at] = rank[place[at]]
+
+
+@compiled
+def by_row(row: NDArray[np.int32], rows: int) -> Ints:
     """Where they stand when sorted by row; those of one row stay as they stood."""
     start = np.zeros(rows + 1, np.int64)
     for one in row:
@@ -149,3 +214,58 @@ def _by_row(row: NDArray[np.int32], rows: int) -> Ints:
         order[start[row[at]]] = at
         start[row[at]] += 1
     return order
+
+
+@borrowing
+def _met(
+    told: NDArray[np.uint64],
+    peer_row: Ints,
+    peer_bytes: Ints,
+    place: NDArray[np.int32],
+    seats: NDArray[np.int32],
+    row: NDArray[np.int32],
+    words: NDArray[np.uint64],
+    octets: Ints,
+    count: int,
+) -> int:
+    """Add up octets by row and address, of which so many are known already; returns how many are then."""
+    mask = np.uint64(len(seats) - 1)
+    for at in range(len(told)):
+        one, first, last = place[peer_row[at]], told[at, 0], told[at, 1]
+        seat = slot_of(first ^ np.uint64(one) << np.uint64(32), last) & mask
+        while seats[seat] >= 0:
+            known = seats[seat]
+            if row[known] == one and words[known, 0] == first and words[known, 1] == last:
+                break
+            seat = (seat + np.uint64(1)) & mask
+        known = seats[seat]
+        if known < 0:
+            seats[seat] = known = count
+            row[known], words[known, 0], words[known, 1], octets[known] = one, first, last, 0
+            count += 1
+        octets[known] += peer_bytes[at]
+    return count
+
+
+@compiled
+def _peers_by_row(
+    row: NDArray[np.int32], words: NDArray[np.uint64], octets: Ints, count: int, rows: int
+) -> tuple[NDArray[np.int32], NDArray[np.uint64], Ints]:
+    order = by_row(row[:count], rows)
+    ascending, into, amounts = np.empty(count, np.int32), np.empty((count, 2), np.uint64), np.empty(count, np.int64)
+    for at in range(count):
+        one = order[at]
+        ascending[at], amounts[at] = row[one], octets[one]
+        into[at, 0], into[at, 1] = words[one, 0], words[one, 1]
+    return ascending, into, amounts
+
+
+@compiled
+def _bits_by_row(
+    row: NDArray[np.int32], bit: NDArray[np.int16], rows: int
+) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
+    order = by_row(row, rows)
+    ascending, bits = np.empty(len(row), np.int32), np.empty(len(row), np.int16)
+    for at in range(len(row)):
+        ascending[at], bits[at] = row[order[at]], bit[order[at]]
+    return ascending, bits

@@ -12,15 +12,14 @@ from numpy.typing import NDArray
 from controller.domain.rulebook import Scoring
 from streams.baseline import QUANTITIES, Shape, hour_of_week
 from streams.decode.compiled import compiled
-from streams.reading import CONFIDENCE, Bools, Floats, Reading
-from streams.rows import IN, OUT, Col, Flag, Vantage
+from streams.estimating import rates
+from streams.reading import Bools, Floats, Reading
+from streams.rows import OUT, Col, Flag, Vantage
 from streams.sensors import Sensors
 from streams.subjects import ROLES, Subjects
-from streams.windows import MILLI, Ints, Views
+from streams.windows import Ints, Views
 
 _EDGE, _UNPLACED = int(Vantage.EDGE), int(Vantage.UNPLACED)
-_ENOUGH = 30.0
-_CLASSES = (Col.FRAGMENTS, Col.MALFORMED, Col.ODD, Col.MAIL, Col.SYN_ONLY, Col.PROBES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +78,18 @@ def look(
     active = active[np.argsort(views.slot[active], kind="stable")]
     slots, place = np.unique(views.slot[active], return_inverse=True)
     counts = admitted(views, active, subjects, sensors.heard(tick))
-    tick_s = views.tick_ms / 1000
-    rate, low = _rates(views, active, tick, tick_s, burst=scoring.burst_factor)
+    rate, low = rates(views, active, tick, burst=scoring.burst_factor)
     rate[~counts, OUT] = 0.0
     low[~counts, OUT] = 0.0
     starts = np.searchsorted(place, np.arange(len(slots)))
     contacts = np.where(counts[:, None], views.contacts(active, tick), 0.0)
     flags = np.bitwise_or.reduceat(views.flags[active], starts)
     normal = subjects.baselines.normal(slots) * _lifts(subjects, slots, shapes, tick, views.tick_ms)
-    merged = np.maximum.reduceat(rate, starts, axis=0)
-    seen = np.maximum.reduceat(contacts, starts, axis=0)
+    merged, seen = _largest(rate, starts), _largest(contacts, starts)
     reading = Reading(
         slots=slots,
         rate=merged,
-        low=np.maximum.reduceat(low, starts, axis=0),
+        low=_largest(low, starts),
         peers=seen[:, 0],
         ports=seen[:, 1],
         normal_bits=normal[:, 0],
@@ -110,52 +107,10 @@ def look(
     return Look(reading, _loudest(rate[:, Col.PACKETS], witness, active, place, len(slots)), active, place, counts)
 
 
-def _rates(views: Views, active: Ints, tick: int, tick_s: float, *, burst: float) -> tuple[Floats, Floats]:
-    """Best estimate and lower bound a second, of each view and column.
-
-    Both are of the last second; where few packets were sampled in it, of the last four if they bound the rate higher.
-    The last tick bounds a rate as well, but it has to be `burst` times as loud for it: a healthy host may be loud for
-    a moment. What began within the last second is estimated by the last tick, if enough was sampled in it or it bounds
-    the rate: the second would say a part of what is sent.
-    """
-    lasting = views.rate[views.lane[active]] / MILLI
-    lengths = (tick_s, views.fast_ticks * tick_s, views.slow_ticks * tick_s)
-    windows = zip(views.sums(active, tick), lengths, strict=True)
-    (now, now_error), (fast, fast_error), (slow, slow_error) = (
-        (window / seconds + lasting, _error(window, lasting, seconds)) for window, seconds in windows
-    )
-    enough = CONFIDENCE / np.sqrt(_ENOUGH)
-    fast_low, slow_low = _bounded(fast, fast_error), _bounded(slow, slow_error)
-    longer = ((fast_error > enough) & (slow_low[:, Col.PACKETS] > fast_low[:, Col.PACKETS]))[:, None]
-    rate = np.where(longer, slow, fast)
-    low, now_low = np.where(longer, slow_low, fast_low), _bounded(now, now_error)[:, OUT] / burst
-    bounds = (now_error <= enough) | (now_low[:, Col.PACKETS] > low[:, Col.PACKETS])
-    rising = bounds & (now[:, Col.PACKETS] > rate[:, Col.PACKETS])
-    low[:, OUT] = np.maximum(low[:, OUT], now_low)
-    return np.where(rising[:, None], now, rate), low
-
-
-def _error(window: NDArray[np.int64], lasting: Floats, seconds: float) -> Floats:
-    """Relative error of the packets in a window: 1.96·sqrt(variance) of them."""
-    packets = window[:, Col.PACKETS] + lasting[:, Col.PACKETS] * seconds
-    variance = window[:, Col.VARIANCE] + lasting[:, Col.VARIANCE] * seconds * seconds
-    error: Floats = np.divide(
-        CONFIDENCE * np.sqrt(np.maximum(variance, 0.0)), packets, out=np.zeros_like(packets), where=packets > 0
-    )
-    return error
-
-
-def _bounded(rate: Floats, error: Floats) -> Floats:
-    """Lower bounds. Of a class of packets fewer were sampled, so that its error is larger."""
-    low = rate * np.maximum(1.0 - error, 0.0)[:, None]
-    packets = rate[:, Col.PACKETS]
-    for column in _CLASSES:
-        share = np.divide(rate[:, column], packets, out=np.ones_like(packets), where=packets > 0)
-        wider = error / np.sqrt(np.clip(share, 1e-6, 1.0))
-        low[:, column] = rate[:, column] * np.maximum(1.0 - wider, 0.0)
-    # What comes in was sampled like what goes out, but its own variance is not kept: it accuses nobody.
-    low[:, IN] = rate[:, IN]
-    return low
+def _largest(figures: Floats, starts: Ints) -> Floats:
+    """Of each subject's views the largest figures; where each has one view there is nothing to compare."""
+    found: Floats = figures if len(starts) == len(figures) else np.maximum.reduceat(figures, starts, axis=0)
+    return found
 
 
 def _lifts(subjects: Subjects, slots: Ints, shapes: dict[int, Shape], tick: int, tick_ms: int) -> Floats:

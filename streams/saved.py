@@ -21,6 +21,7 @@ from controller.domain.errors import BadInput
 from streams import blocks
 from streams.amounts import Counts, narrow
 from streams.baseline import QUANTITIES, Baselines, Shape
+from streams.folding import by_row
 from streams.habits import HABITS, Habits
 from streams.keys import WIDTH
 from streams.lots import Lot, no_lot, together
@@ -34,6 +35,9 @@ from streams.windows import LEARNED, Ints, Views
 VERSION = 6
 SQUEEZE_ABOVE = 4_096
 """Octets of what belongs to no bucket."""
+
+_COUNTED = 1 << 16
+"""Numbers are sorted by counting each where there are not many more than of what is sorted."""
 
 Table = dict[str, NDArray[Any]]
 _PLAIN = ("last_tick", "tainted")
@@ -194,7 +198,8 @@ def _contributions(view: Ints, owners: Ints, views: Views) -> tuple[_Stretches, 
     back[view] = np.arange(len(view))
     at = back[lot.view]
     mine = np.flatnonzero(at >= 0)
-    mine = mine[_order(at[mine], lot.start[mine], lot.end[mine])]
+    ticks = np.where(lot.end > 0, lot.end - lot.start, 0)  # few, where ends are many
+    mine = mine[_order(at[mine], lot.start[mine], ticks[mine])]
     amounts = {f"c{number}": column for number, column in lot.amounts.pick(mine).columns().items() if column.any()}
     lots = _stretches(
         at[mine], owners, start=lot.start[mine], end=lot.end[mine], first_ns=lot.first_ns[mine],
@@ -211,13 +216,17 @@ def _contributions(view: Ints, owners: Ints, views: Views) -> tuple[_Stretches, 
 def _order(*keys: Ints) -> Ints:
     """Where rows stand when sorted by keys, the first above the others; equal ones stay as they stood.
 
-    What fits one word is sorted as such: a third of the time of sorting by one key after the other.
+    Ticks and places are few: rows are counted by one key after the other, a tenth of the time of comparing them.
     """
-    word, bits = np.zeros(len(keys[0]), np.int64), 0
-    for key in keys if len(word) else ():
-        low, wide = int(key.min()), int(key.max() - key.min()).bit_length()
-        word, bits = (word << wide) | (key - low), bits + wide
-    found: Ints = np.argsort(word, kind="stable") if bits < 64 else np.lexsort(keys[::-1])
+    if not len(keys[0]):
+        return np.zeros(0, np.int64)
+    lows = [int(key.min()) for key in keys]
+    wides = [int(key.max()) - low + 1 for key, low in zip(keys, lows, strict=True)]
+    if max(wides) > _COUNTED + len(keys[0]):
+        return np.lexsort(keys[::-1])
+    found = np.arange(len(keys[0]))
+    for key, low, wide in zip(keys[::-1], lows[::-1], wides[::-1], strict=True):
+        found = found[by_row((key[found] - low).astype(np.int32), wide)]
     return found
 
 
@@ -227,14 +236,11 @@ def whole(views: Views) -> Lot:
     if not recent and not lasting:
         return no_lot()
     lot = together([*recent, *lasting])
+    end = np.where(np.arange(len(lot)) < sum(map(len, recent)), 0, lot.end)
+    if (lot.peer_of[1:] >= lot.peer_of[:-1]).all():
+        return replace(lot, end=end)
     order = np.argsort(lot.peer_of, kind="stable")
-    return replace(
-        lot,
-        end=np.where(np.arange(len(lot)) < sum(map(len, recent)), 0, lot.end),
-        peer_of=lot.peer_of[order],
-        peer=lot.peer[order],
-        peer_bytes=lot.peer_bytes[order],
-    )
+    return replace(lot, end=end, peer_of=lot.peer_of[order], peer=lot.peer[order], peer_bytes=lot.peer_bytes[order])
 
 
 def read_buckets(raw: Mapping[int, bytes]) -> list[Bucket]:

@@ -19,7 +19,7 @@ from streams import keys, saved
 from streams.amounts import raised
 from streams.baseline import Shape, empty_shape, hour_of_week, learn_shapes
 from streams.detecting import Detecting
-from streams.folding import Additions, folded
+from streams.folding import Additions, folded, grouped
 from streams.gate import Gate
 from streams.habits import HABITS
 from streams.looking import Look, admitted, look
@@ -166,19 +166,19 @@ class Scorer:
 
     def _take_in(self, tick: int, heard: Tick) -> None:
         self._sensors.hear(heard.sightings, tick)
-        rows = heard.rows()
-        if rows is not None:
-            self._add(tick, rows, heard.names)
+        if heard.parts:
+            self._add(tick, heard.parts, heard.names)
         self._speaker.claim(heard.claims)
         self._suffering.hear(heard.symptoms)
 
-    def _add(self, tick: int, rows: Arrivals, names: Sequence[str]) -> None:
+    def _add(self, tick: int, parts: Sequence[Arrivals], names: Sequence[str]) -> None:
         numbers = np.array([self._sensors.number(name) for name in names], np.int64)
-        slots = self._subjects.slots(rows.keys)
+        slots = self._subjects.slots(np.concatenate([one.keys for one in parts]))
         self._subjects.last_tick[slots] = tick
-        views = self._views.find(slots[rows.who], numbers[rows.exporter], rows.vantage.astype(np.int64))
+        groups = grouped(parts, slots, numbers)
+        views = self._views.find(groups.slot, groups.exporter, groups.vantage)
         window_end = (tick // self._window_ticks + 1) * self._window_ticks
-        added = folded(rows, views, below=len(self._views.slot))
+        added = folded(parts, groups, views, below=len(self._views.slot))
         self._views.add(tick, added, window_end=window_end)
         self._remember(tick, added)
         self._fresh = self._views.slot[added.view]  # in their order, or nearly

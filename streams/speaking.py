@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Sequence
-from itertools import groupby
+from functools import lru_cache
+from itertools import groupby, islice
 from operator import itemgetter
 from typing import cast
 
@@ -27,6 +28,9 @@ NOTABLE = 5.0
 
 _SAID_AGAIN = 0.05
 _TOP_PEERS = 5
+_REMEMBERED = 1 << 14
+"""Addresses that need not be spelled again."""
+
 _CROWD = 5
 _CROWD_SHARE = 0.25
 
@@ -36,6 +40,7 @@ class Speaker:
 
     def __init__(self, rules: Rulebook, subjects: Subjects, sensors: Sensors, views: Views) -> None:
         self._rules, self._subjects, self._sensors, self._views = rules, subjects, sensors, views
+        self._outsider = lru_cache(_REMEMBERED)(self._foreign)  # who is attacked is attacked in tick after tick
         self._judge = Judge(rules.scoring, rules.detectors)
         self.standings: dict[int, Standing] = {}
         self._watched: dict[bytes, set[str]] = {}
@@ -212,8 +217,12 @@ class Speaker:
         return f"; to {address} {share:.0%}" if share >= _CROWD_SHARE else f"; to many, {address} {share:.0%} of it"
 
     def _outside(self, peers: list[tuple[bytes, int]]) -> list[str]:
-        addresses = [unpacked(raw) for raw, _ in peers]
-        return [str(address) for address in addresses if not self._subjects.is_ours(address)][:_TOP_PEERS]
+        return list(islice(filter(None, (self._outsider(raw) for raw, _ in peers)), _TOP_PEERS))
+
+    def _foreign(self, raw: bytes) -> str:
+        """The text of an address that is none of ours; "" for one that is."""
+        address = unpacked(raw)
+        return "" if self._subjects.is_ours(address) else str(address)
 
     def attribute(self, seen: Look, blames: list[Blame], *, end_ns: int) -> set[int]:
         """Put attributions on record; returns the subjects that are blamed."""
@@ -343,7 +352,7 @@ class Speaker:
         }
         if seen is None or at < 0:
             return Rates(**known)
-        rate = seen.reading.rate[at]
+        rate = seen.reading.rate[at].tolist()
         figures = {
             "bits": (rate[Col.BYTES] - rate[Col.DISCARDED_BYTES]) * 8,
             "packets": rate[Col.PACKETS] - rate[Col.DISCARDED_PACKETS],
@@ -356,7 +365,7 @@ class Speaker:
             "discarded_bits": rate[Col.DISCARDED_BYTES] * 8,
             "discarded_packets": rate[Col.DISCARDED_PACKETS],
         }
-        return Rates(**known, **{name: round(max(float(figure), 0.0), 1) for name, figure in figures.items()})
+        return Rates(**known, **{name: round(max(figure, 0.0), 1) for name, figure in figures.items()})
 
     def unexplained(self, symptoms: list[Symptom], *, end_ns: int) -> list[Verdict]:
         """Say of devices that suffered that no host behind them was found to be the cause."""

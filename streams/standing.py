@@ -65,6 +65,11 @@ class Judge:
 
     def __init__(self, scoring: Scoring, detectors: Detectors) -> None:
         self._scoring = scoring
+        self._steps = (
+            (scoring.isolate, Level.ISOLATE),
+            (scoring.contain, Level.CONTAIN),
+            (scoring.watch, Level.WATCH),
+        )
         self._weighing = {name: getattr(detectors, name) for name in Detectors.__slots__}
         self._weighing["victim"] = detectors.flood_ratio
 
@@ -95,22 +100,21 @@ class Judge:
 
     def judge(self, standing: Standing, now_ns: int) -> Judgement:
         """Score, level and finding. What is excused counts only where nothing else passes *watch*."""
-        plain = [entry for entry in standing.entries if not entry.excuse]
-        score = score_of([self.force(entry, now_ns) for entry in plain])
+        weighed = [(self.force(entry, now_ns), entry) for entry in standing.entries]
+        plain = [one for one in weighed if not one[1].excuse]
+        score = score_of([force for force, _ in plain])
         finding, entries = Finding.OFFENDER, plain
         if score < self._scoring.watch:
-            excused = [entry for entry in standing.entries if entry.excuse]
-            other = score_of([self.force(entry, now_ns) for entry in excused])
+            excused = [one for one in weighed if one[1].excuse]
+            other = score_of([force for force, _ in excused])
             if other > score:
-                strongest = max(excused, key=lambda entry: (self.force(entry, now_ns), entry.detector, entry.source))
+                _, strongest = max(excused, key=lambda one: (one[0], one[1].detector, one[1].source))
                 score, finding, entries = other, Finding(strongest.excuse), excused
-        order = sorted(entries, key=lambda entry: (-self.force(entry, now_ns), entry.detector, entry.source))
-        return Judgement(score, self._level(score), finding, tuple(order))
+        order = sorted(entries, key=lambda one: (-one[0], one[1].detector, one[1].source))
+        return Judgement(score, self._level(score), finding, tuple(entry for _, entry in order))
 
     def _level(self, score: float) -> Level:
-        scoring = self._scoring
-        steps = ((scoring.isolate, Level.ISOLATE), (scoring.contain, Level.CONTAIN), (scoring.watch, Level.WATCH))
-        return next((level for threshold, level in steps if score >= threshold), Level.CLEAR)
+        return next((level for threshold, level in self._steps if score >= threshold), Level.CLEAR)
 
     def put(self, standing: Standing, entry: Entry) -> None:
         """Add evidence, in place of weaker or older evidence of the same detector and source."""
@@ -146,4 +150,7 @@ class Judge:
 
 def found(standing: Standing, detector: str, source: str) -> Entry | None:
     """The entry of a detector and source."""
-    return next((one for one in standing.entries if one.detector == detector and one.source == source), None)
+    for one in standing.entries:
+        if one.detector == detector and one.source == source:
+            return one
+    return None

@@ -232,19 +232,14 @@ class Views:
 
     def sums(self, views: Ints, tick: int) -> tuple[Ints, Ints, Ints]:
         """Counts of these views (each once, n × NCOL) in `tick`, in the fast window and in the slow one."""
-        place = np.full(self._size, -1, np.int64)
+        place = np.full(self._size, -1, np.int32)
         place[views] = np.arange(len(views))
-        counts = [np.zeros((len(views), NCOL), np.int64) for _ in range(3)]
-        now, fast, slow = counts
+        now, fast, slow = np.zeros((3, len(views), NCOL), np.int64)
         for number, lot in enumerate(self.recent):
-            at = place[lot.view]
-            mine = np.flatnonzero(at >= 0)
-            if not len(mine):
-                continue
-            some, rows = lot.amounts.pick(mine), at[mine].astype(np.int32)
-            windows = [slow, *([fast] if number >= self._aging else []), *([now] if lot.start[0] == tick else [])]
-            for window in windows:
-                some.put(window, rows, _EVERY, 1)
+            within = now if lot.start[0] == tick else fast if number >= self._aging else slow
+            lot.amounts.collect(within, lot.view, place)
+        fast += now
+        slow += fast
         return now, fast, slow
 
     def latest(self, tick: int) -> Lot | None:
@@ -316,7 +311,7 @@ class Views:
         ones = np.bitwise_count(words).reshape(len(views), 2, 2, _SKETCH_BYTES // 16).sum(axis=3)
         ones[age > 1] = 0
         ones[age == 1, 1] = 0
-        spread = self.rate[self.lane[views]][:, (Col.PEERS_SPREAD, Col.PORTS_SPREAD)] / (MILLI * MILLI)
+        spread = self.rate[self.lane[views][:, None], (Col.PEERS_SPREAD, Col.PORTS_SPREAD)] / (MILLI * MILLI)
         estimate: NDArray[np.float64] = DISTINCT[ones.max(axis=1)] + spread
         return estimate
 

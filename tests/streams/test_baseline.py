@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from streams.baseline import Baselines, empty_shape, hour_of_week, learn_shapes
-from streams.folding import folded
+from streams.folding import Additions, folded, grouped
 from streams.reading import bit_rate, number, ramp, span, times
-from streams.rows import Col
-from streams.windows import Views
+from streams.rows import Arrivals, Col
+from streams.windows import Ints, Views
 from tests.streams.test_activity import combined, subjects
 from tests.streams.world import SECOND, START, TICK, record
 
@@ -78,13 +78,19 @@ def test_figures_are_said_as_people_say_them() -> None:
     assert number(0.31) == "0.3"
 
 
+def added_up(rows: Arrivals, view: Ints) -> Additions:
+    """What rows of one subject come to in its one view."""
+    groups = grouped([rows], np.zeros(len(rows.keys), np.int64), np.zeros(int(rows.exporter.max()) + 1, np.int64))
+    return folded([rows], groups, np.repeat(view, len(groups)), below=1)
+
+
 @pytest.mark.parametrize("distinct", [1, 10, 60, 200, 500])
 def test_sketch_counts_distinct_peers_within_a_tenth(distinct: int) -> None:
     views = Views(250)
     records = [record(START, "198.18.0.7", dst=f"203.0.{n // 200}.{n % 200 + 1}") for n in range(distinct)] * 2
     rows = subjects(combined(records))["host:198.18.0.7"]
-    found = views.find(np.zeros(len(rows), np.int64), np.zeros(len(rows), np.int64), np.full(len(rows), 2))
-    views.add(START // TICK, folded(rows, found, below=len(views.slot)), window_end=START // TICK + 40)
+    found = views.find(np.array([0]), np.array([0]), np.array([2]))
+    views.add(START // TICK, added_up(rows, found), window_end=START // TICK + 40)
     peers, ports = views.contacts(np.unique(found), START // TICK)[0]
     assert peers == pytest.approx(distinct, rel=0.15, abs=2)
     assert ports == pytest.approx(1, abs=0.5)
@@ -98,7 +104,7 @@ def test_windows_hold_what_was_put_on_and_nothing_once_it_has_left() -> None:
     lasting = subjects(combined([record(START, "198.18.0.7", packets=80, time_flow_start_ns=START - 10 * SECOND)]))
     view = views.find(np.array([0]), np.array([0]), np.array([2]))
     for rows in (brief, lasting["host:198.18.0.7"]):
-        views.add(tick, folded(rows, view, below=len(views.slot)), window_end=tick + 40)
+        views.add(tick, added_up(rows, view), window_end=tick + 40)
 
     def packets(at: int) -> list[int]:
         sums = *views.sums(view[:1], at), views.rate[views.lane[view[:1]]]

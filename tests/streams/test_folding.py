@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.amounts import Counts
-from streams.folding import folded
+from streams.folding import Additions, folded, grouped
 from streams.rows import Arrivals, Col, Flag
 
 FEW, MANY = 4, 1_000_000  # numbers of views that are sorted by counting, and that are not
@@ -26,15 +26,15 @@ ROW = st.tuples(
 
 
 def arrivals(rows: list[tuple[Any, ...]]) -> Arrivals:
-    _view, span, flags, interface, octets, packets, peers, bits = zip(*rows, strict=True)
+    view, span, flags, interface, octets, packets, peers, bits = zip(*rows, strict=True)
     number = len(rows)
     counts = np.zeros((number, len(Col)), np.int64)
     counts[:, Col.BYTES], counts[:, Col.PACKETS] = octets, packets
     of = [(row, *peer) for row, told in enumerate(peers) for peer in told]
     marks = [(row, bit) for row, told in enumerate(bits) for bit in told]
     return Arrivals(
-        keys=np.array([b"key"], "S32"),
-        who=np.zeros(number, np.int64),
+        keys=np.array([b"0", b"1", b"2", b"3"], "S32"),
+        who=np.array(view, np.int64),
         exporter=np.zeros(number, np.int64),
         tick=np.full(number, 7),
         span=np.array(span, np.int64),
@@ -52,11 +52,23 @@ def arrivals(rows: list[tuple[Any, ...]]) -> Arrivals:
     )
 
 
-@given(rows=st.lists(ROW, min_size=1, max_size=40), below=st.sampled_from([FEW, MANY]))
+def added_up(parts: list[Arrivals], below: int) -> Additions:
+    """Of one exporter, that has one view of each subject."""
+    slots = np.concatenate([one.keys for one in parts]).astype(np.int64)
+    groups = grouped(parts, slots, np.array([5]))
+    assert set(groups.exporter.tolist()) == {5}
+    assert set(groups.vantage.tolist()) == {2}
+    return folded(parts, groups, groups.slot, below=below)
+
+
+@given(rows=st.lists(ROW, min_size=1, max_size=40), cut=st.integers(1, 40), below=st.sampled_from([FEW, MANY]))
 @settings(max_examples=150)
-def test_what_rows_say_of_a_view_and_a_span_is_added_up(rows: list[tuple[Any, ...]], below: int) -> None:
+def test_what_rows_say_of_a_view_and_a_span_is_added_up(rows: list[tuple[Any, ...]], cut: int, below: int) -> None:
     heard = arrivals(rows)
-    added = folded(heard, np.array([row[0] for row in rows], np.int64), below=below)
+    parts = [heard] if cut >= len(rows) else [arrivals(rows[:cut]), arrivals(rows[cut:])]
+    for part, start in zip(parts, (0, cut), strict=False):
+        part.first_ns = heard.first_ns[start : start + len(part)]
+    added = added_up(parts, below)
 
     groups: dict[tuple[int, int, bool], list[int]] = {}
     for at, (view, span, flags, *_) in enumerate(rows):
@@ -90,5 +102,5 @@ def test_what_rows_say_of_a_view_and_a_span_is_added_up(rows: list[tuple[Any, ..
 
 @pytest.mark.parametrize("span", [1, 5])
 def test_nothing_is_lost_where_no_row_names_a_peer(span: int) -> None:
-    added = folded(arrivals([(0, span, 0, 1, 10, 1, [], [])] * 3), np.array([0, 0, 0]), below=FEW)
+    added = added_up([arrivals([(0, span, 0, 1, 10, 1, [], [])] * 3)], FEW)
     assert (len(added), len(added.peer), added.counts.some(Col.BYTES).tolist()) == (1, 0, [30])
