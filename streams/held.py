@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from streams.classes import AMOUNTS, ODD, PORTS
 from streams.decode.interning import empty_slots
+from streams.loudest import Peers, loudest, rehashed, rehashed_words
 from streams.rows import SKETCH_BITS
 from streams.summing import (
     BITS,
@@ -19,12 +20,8 @@ from streams.summing import (
     Held,
     Kinds,
     Known,
-    Peers,
     Told,
     gather,
-    loudest,
-    rehashed,
-    rehashed_words,
 )
 
 _LEAST = 1_024

@@ -11,14 +11,13 @@ from numpy.typing import NDArray
 
 from streams.classes import SMALL, marks, of_protocol
 from streams.decode.compiled import borrowing, compiled, inlined
-from streams.decode.interning import place_of, place_of_word, slot_of, slot_of_word
+from streams.decode.interning import place_of, place_of_word
 from streams.keys import hash_words
 from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col
 
 _EDGE = 2  # Vantage.EDGE
 _MOST = int(MAX_COUNT)
 _STEPS = 16  # spans above are rounded to so many steps an octave, so that rows can be added up
-_TOP_PEERS = 3
 _SOURCES = 1 << 17  # sources are numbered above all ports
 
 PORT_BITS = (hash_words(np.arange(1 << 16, dtype=np.uint64).reshape(-1, 1)) % np.uint64(SKETCH_BITS)).astype(np.int16)
@@ -31,7 +30,7 @@ _DE_BRUIJN = 0x077C_B531
 _PLACE_OF_BIT = np.argsort([(_DE_BRUIJN << bit & 0xFFFF_FFFF) >> 27 for bit in range(32)])
 """Which bit it is, by the first five of a de Bruijn sequence shifted so far (Leiserson, Prokop and Randall 1998)."""
 
-_HALF, _LOW = np.uint64(32), np.uint64(0xFFFF_FFFF)
+_HALF = np.uint64(32)
 
 _FOR_ALL, _STRAY = 1 << Col.GROUP, 1 << Col.LOOPED
 
@@ -355,66 +354,3 @@ def gather(
             _add_all(table, row, said & ~_IN, amounts, kinds.amount)
             homes[at] = known.home[paying]
     return len(homes)
-
-
-class Peers(NamedTuple):
-    """The loudest few peers of each row: row, number of the address, octets."""
-
-    row: NDArray[np.int32]
-    address: NDArray[np.int32]
-    octets: NDArray[np.int64]
-
-
-@compiled
-def loudest(held: Held, hashes: NDArray[np.uint64]) -> Peers:
-    """Of equally loud peers those whose address has the least hash."""
-    pairs, rows = held.pairs, held.made[ROWS]
-    top, count = np.full((rows, _TOP_PEERS), -1, np.int32), 0
-    for pair in range(held.made[PAIRS]):
-        row, carried = np.int64(pairs[pair, 0] >> _HALF), pair
-        for rank in range(_TOP_PEERS):
-            other = top[row, rank]
-            if other < 0:
-                top[row, rank] = carried
-                count += 1
-                break
-            quieter = pairs[carried, 1] < pairs[other, 1]
-            if quieter or (
-                pairs[carried, 1] == pairs[other, 1]
-                and hashes[np.int64(pairs[carried, 0] & _LOW)] >= hashes[np.int64(pairs[other, 0] & _LOW)]
-            ):
-                continue
-            top[row, rank], carried = carried, other
-    found, address = np.empty(count, np.int32), np.empty(count, np.int32)
-    octets = np.empty(count, np.int64)
-    at = 0
-    for row in range(rows):
-        for rank in range(_TOP_PEERS):
-            pair = top[row, rank]
-            if pair < 0:
-                break
-            found[at], address[at], octets[at] = row, pairs[pair, 0] & _LOW, pairs[pair, 1]
-            at += 1
-    return Peers(found, address, octets)
-
-
-@compiled
-def rehashed(names: NDArray[np.uint64], count: int, slots: NDArray[np.int32]) -> None:
-    """Find the places anew of so many pairs of words among more slots, all of which are free."""
-    mask = np.uint64(len(slots) - 1)
-    for place in range(count):
-        slot = slot_of(names[place, 0], names[place, 1]) & mask
-        while slots[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        slots[slot] = place
-
-
-@compiled
-def rehashed_words(table: NDArray[np.uint64], count: int, slots: NDArray[np.int32]) -> None:
-    """The same for single words, which stand in the first column."""
-    mask = np.uint64(len(slots) - 1)
-    for place in range(count):
-        slot = slot_of_word(table[place, 0]) & mask
-        while slots[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        slots[slot] = place
