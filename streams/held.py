@@ -11,9 +11,13 @@ from streams.loudest import Peers, loudest, rehashed, rehashed_words
 from streams.rows import SKETCH_BITS
 from streams.summing import (
     BITS,
-    COUNTS,
+    CHARGE,
+    FIRST,
     PAIRS,
+    PLACES,
     PORT_BITS,
+    RARE,
+    RARELY,
     ROWS,
     SECONDS,
     WORDS,
@@ -21,12 +25,13 @@ from streams.summing import (
     Kinds,
     Known,
     Told,
+    counted,
     gather,
 )
 
 _LEAST = 1_024
 _LINE = 64
-_KINDS = Kinds(PORTS, ODD, AMOUNTS)
+_KINDS = Kinds(PORTS, ODD, AMOUNTS, PLACES)
 _SPARSE = 16
 """Room is given back when there is so many times as much as was needed."""
 
@@ -36,7 +41,7 @@ class Rowsheet:
 
     def __init__(self) -> None:
         self._base_tick = -1
-        self._held = _empty(_LEAST, _LEAST, _LEAST, _LEAST)
+        self._held = _empty(*(_LEAST,) * 5)
 
     def __len__(self) -> int:
         return int(self._held.made[ROWS])
@@ -56,7 +61,7 @@ class Rowsheet:
     def _widen(self) -> None:
         """Give more room to what is nearly full."""
         old, made = self._held, self._held.made.tolist()
-        rooms = [len(old.table), len(old.pairs), len(old.bit), len(old.seconds)]
+        rooms = _rooms(old)
         wanted = [2 * room if room - count < 4 else room for room, count in zip(rooms, made, strict=True)]
         new = _empty(*wanted)
         for name, number in _SIZED:
@@ -78,17 +83,18 @@ class Rowsheet:
         """What stands in the rows, by the names of `streams.rows.Rows`, which says what they mean."""
         held, rows, bits = self._held, len(self), int(self._held.made[BITS])
         table = held.table[:rows]
-        who, when, first_ns = table[:, 0].copy(), table[:, 1].copy(), table[:, 2].copy()
+        who, when = table[:, 0].copy(), table[:, 1].copy()
+        facts = held.facts[:rows] * (table[:, CHARGE : CHARGE + 1] >= 0)
         return {
             "exporter": (who >> 8 & 0xFFFFFF).astype(np.int32),
             "tick": (when >> 24) + self._base_tick,
             "span": (when & 0xFFFFFF).astype(np.int32),
             "vantage": (who & 0xFF).astype(np.int8),
-            "flags": held.facts[:rows, 0].astype(np.int8),
-            "interface": held.facts[:rows, 1].copy(),
-            "mac": held.facts[:rows, 2].copy(),
-            "first_ns": first_ns,
-            "counts": table[:, COUNTS:].copy(),
+            "flags": facts[:, 0].astype(np.int8),
+            "interface": facts[:, 1].copy(),
+            "mac": facts[:, 2].copy(),
+            "first_ns": table[:, FIRST].copy(),
+            "counts": counted(held, PLACES),
             "bit_row": held.bit_row[:bits].copy(),
             "bit": held.bit[:bits].copy(),
         }
@@ -100,7 +106,7 @@ class Rowsheet:
     def clear(self) -> None:
         """Begin anew."""
         held, made = self._held, self._held.made
-        rooms = (len(held.table), len(held.pairs), len(held.bit), len(held.seconds))
+        rooms = _rooms(held)
         if all(room > _LEAST and room > _SPARSE * count for room, count in zip(rooms, made.tolist(), strict=True)):
             self._held = _empty(*(room // 2 for room in rooms))
         else:
@@ -111,20 +117,27 @@ class Rowsheet:
 
 
 _SIZED = (
-    ("table", ROWS), ("facts", ROWS), ("sketches", ROWS), ("pairs", PAIRS), ("bit_row", BITS), ("bit", BITS),
-    ("seconds", SECONDS),
+    ("table", ROWS), ("rarely", ROWS), ("rare", RARELY), ("facts", ROWS), ("sketches", ROWS), ("pairs", PAIRS),
+    ("bit_row", BITS), ("bit", BITS), ("seconds", SECONDS),
 )  # fmt: skip
 
 
-def _empty(rows: int, pairs: int, bits: int, seconds: int) -> Held:
+def _rooms(held: Held) -> tuple[int, ...]:
+    """So much room there is for what `Held.made` counts."""
+    return len(held.table), len(held.pairs), len(held.bit), len(held.seconds), len(held.rare)
+
+
+def _empty(rows: int, pairs: int, bits: int, seconds: int, rare: int) -> Held:
     table = _aligned(rows, 8 * WORDS).view(np.int64)
     return Held(
-        made=np.zeros(4, np.int64),
+        made=np.zeros(5, np.int64),
         amounts=np.zeros(3, np.int64),
         port_bits=PORT_BITS,
         slots=empty_slots(rows),
         table=table,
         names=table.view(np.uint64),
+        rarely=np.empty(rows, np.int32),
+        rare=np.empty((rare, RARE), np.int64),
         facts=np.empty((rows, 3), np.int64),
         sketches=_aligned(rows, 2 * SKETCH_BITS // 8),
         pair_slots=empty_slots(pairs),

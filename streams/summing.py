@@ -13,7 +13,7 @@ from streams.classes import SMALL, marks, of_protocol
 from streams.decode.compiled import borrowing, compiled, inlined
 from streams.decode.interning import place_of, place_of_word
 from streams.keys import hash_words
-from streams.rows import MAX_COUNT, NCOL, SKETCH_BITS, Col
+from streams.rows import MAX_COUNT, SKETCH_BITS, Col
 
 _EDGE = 2  # Vantage.EDGE
 _MOST = int(MAX_COUNT)
@@ -21,10 +21,6 @@ _STEPS = 16  # spans above are rounded to so many steps an octave, so that rows 
 _SOURCES = 1 << 17  # sources are numbered above all ports
 
 PORT_BITS = (hash_words(np.arange(1 << 16, dtype=np.uint64).reshape(-1, 1)) % np.uint64(SKETCH_BITS)).astype(np.int16)
-_SAMPLES, _VARIANCE, _LOOPED = int(Col.SAMPLES), int(Col.VARIANCE), int(Col.LOOPED)
-_PEERS, _PORTS = int(Col.PEERS_SPREAD), int(Col.PORTS_SPREAD)
-_BYTES, _PACKETS, _FLOWS = int(Col.BYTES), int(Col.PACKETS), int(Col.FLOWS)
-_BYTES_IN, _PACKETS_IN = int(Col.BYTES_IN), int(Col.PACKETS_IN)
 _IN = 1 << Col.ANSWERS_IN | 1 << Col.TALK_IN
 _DE_BRUIJN = 0x077C_B531
 _PLACE_OF_BIT = np.argsort([(_DE_BRUIJN << bit & 0xFFFF_FFFF) >> 27 for bit in range(32)])
@@ -32,7 +28,7 @@ _PLACE_OF_BIT = np.argsort([(_DE_BRUIJN << bit & 0xFFFF_FFFF) >> 27 for bit in r
 
 _HALF = np.uint64(32)
 
-_FOR_ALL, _STRAY = 1 << Col.GROUP, 1 << Col.LOOPED
+_FOR_ALL, _STRAY = 1 << Col.GROUP, 1 << Col.LOOPED  # in packets, as what is looped is counted
 
 
 class Told(NamedTuple):
@@ -83,6 +79,7 @@ class Kinds(NamedTuple):
     port: NDArray[np.uint8]
     odd: NDArray[np.bool_]  # by protocol
     amount: NDArray[np.int64]  # by column
+    place: NDArray[np.int64]  # by column: PLACES
 
 
 class Held(NamedTuple):
@@ -94,8 +91,10 @@ class Held(NamedTuple):
     slots: NDArray[np.int32]
     table: NDArray[np.int64]  # rows × WORDS: see below
     names: NDArray[np.uint64]  # the same memory
-    facts: NDArray[np.int64]  # × 3: flags, interface, MAC
-    sketches: NDArray[np.uint8]  # of rows
+    rarely: NDArray[np.int32]  # of rows: their row of `rare`, -1 for none
+    rare: NDArray[np.int64]  # × RARE: counts that few rows have
+    facts: NDArray[np.int64]  # × 3: flags, interface, MAC; nothing where nothing is charged
+    sketches: NDArray[np.uint8]  # of rows that do not last and to which something is charged
     pair_slots: NDArray[np.int32]
     pairs: NDArray[np.uint64]  # × 2: row and address in one word, and octets
     bit_row: NDArray[np.int32]
@@ -104,15 +103,25 @@ class Held(NamedTuple):
     seconds: NDArray[np.uint64]  # × 1: of rows that are spread the row, and port or source
 
 
-ROWS, PAIRS, BITS, SECONDS = range(4)
+ROWS, PAIRS, BITS, SECONDS, RARELY = range(5)
 """Places in `Held.made`."""
 
+_OFTEN = (
+    Col.BYTES, Col.PACKETS, Col.FLOWS, Col.SAMPLES, Col.VARIANCE, Col.PEERS_SPREAD, Col.PORTS_SPREAD, Col.SMALL,
+    Col.PROBES, Col.BYTES_IN, Col.PACKETS_IN, Col.TALK_IN,
+)  # fmt: skip
+_SELDOM = tuple(column for column in Col if column not in _OFTEN)
+FIRST, CHARGE = 2, 3
 COUNTS = 4
-WORDS = COUNTS + NCOL
-"""Of a row: two that name it (key, exporter and vantage in one, tick and span in the other), when it was first heard
-of, the charge whose facts it has, and its counts. What a record adds to stands in a line of the cache or two."""
+WORDS, RARE = COUNTS + len(_OFTEN), len(_SELDOM)
+"""Words of a row: two that name it (key, exporter and vantage in one, tick and span in the other), when it was first
+heard of, the charge whose facts it has, and the counts that nearly every record adds to: two lines of the cache. The
+others, RARE of them, stand elsewhere, where a row has any."""
 
-_FIRST, _CHARGE = 2, 3
+PLACES = np.array([COUNTS + _OFTEN.index(one) if one in _OFTEN else -1 - _SELDOM.index(one) for one in Col], np.int64)
+"""Of each column its word in a row; -1 less its place among the rare ones for the others."""
+
+_BYTES, _PACKETS, _FLOWS, _SAMPLES, _VARIANCE, _PEERS, _PORTS, _, _, _BYTES_IN, _PACKETS_IN, _ = range(COUNTS, WORDS)
 
 
 @compiled
@@ -128,8 +137,8 @@ def span_of(duration_ns: int, tick_ns: int) -> int:
 
 
 @inlined
-def _add(table: NDArray[np.int64], row: int, column: int, amount: int) -> None:
-    table[row, COUNTS + column] = min(table[row, COUNTS + column] + amount, _MOST)
+def _add(table: NDArray[np.int64], row: int, word: int, amount: int) -> None:
+    table[row, word] = min(table[row, word] + amount, _MOST)
 
 
 @inlined
@@ -139,15 +148,29 @@ def _times(count: int, rate: int) -> int:
 
 
 @inlined
-def _add_all(
-    table: NDArray[np.int64], row: int, said: int, amounts: NDArray[np.int64], kinds: NDArray[np.int64]
-) -> None:
+def _add_all(held: Held, row: int, said: int, kinds: Kinds) -> None:
     """Add to each column of which `said` has the bit."""
     while said:
         lowest = said & -said
         column = _PLACE_OF_BIT[(lowest * _DE_BRUIJN & 0xFFFF_FFFF) >> 27]
-        _add(table, row, column, amounts[kinds[column]])
+        amount, word = held.amounts[kinds.amount[column]], kinds.place[column]
+        if word >= 0:
+            _add(held.table, row, word, amount)
+        else:
+            _add(held.rare, _rare(held, row), -1 - word, amount)
         said ^= lowest
+
+
+@inlined
+def _rare(held: Held, row: int) -> int:
+    """Where the rare counts of a row stand."""
+    place = int(held.rarely[row])
+    if place < 0:
+        place = int(held.made[RARELY])
+        held.made[RARELY] = place + 1
+        held.rarely[row] = place
+        held.rare[place, :] = 0
+    return place
 
 
 @inlined
@@ -169,15 +192,18 @@ def _mark(
 
 
 @inlined
-def _charge(
-    table: NDArray[np.int64], facts: NDArray[np.int64], row: int, charges: NDArray[np.int64], charge: int
-) -> None:
+def _charge(held: Held, row: int, facts: NDArray[np.int64], charge: int, lasts: bool) -> None:
     """Let a row have the facts of a charge, too."""
-    if table[row, _CHARGE] != charge:
-        table[row, _CHARGE] = charge
-        facts[row, 0] |= charges[charge, 1]
-        facts[row, 1] = max(facts[row, 1], charges[charge, 2])
-        facts[row, 2] = max(facts[row, 2], charges[charge, 3])
+    mine = held.facts
+    if held.table[row, CHARGE] < 0:
+        mine[row, 0], mine[row, 1], mine[row, 2] = facts[charge, 1], facts[charge, 2], facts[charge, 3]
+        if not lasts:
+            held.sketches[row, :] = 0
+    else:
+        mine[row, 0] |= facts[charge, 1]
+        mine[row, 1] = max(mine[row, 1], facts[charge, 2])
+        mine[row, 2] = max(mine[row, 2], facts[charge, 3])
+    held.table[row, CHARGE] = charge
 
 
 @inlined
@@ -187,12 +213,12 @@ def _row(high: np.uint64, low: np.uint64, stamp: int, held: Held) -> int:
     row = place_of(high, low, held.slots, held.names, made[ROWS])
     if row == made[ROWS]:
         made[ROWS] = row + 1
-        table[row, _FIRST], table[row, _CHARGE] = stamp, -1
-        table[row, COUNTS:] = 0
-        held.facts[row, :] = 0
-        held.sketches[row, :] = 0
-    elif stamp < table[row, _FIRST]:
-        table[row, _FIRST] = stamp
+        table[row, FIRST], table[row, CHARGE] = stamp, -1
+        for word in range(COUNTS, WORDS):
+            table[row, word] = 0
+        held.rarely[row] = -1
+    elif stamp < table[row, FIRST]:
+        table[row, FIRST] = stamp
     return row
 
 
@@ -250,7 +276,8 @@ def _room(held: Held) -> bool:
     """Whether one more record can be added, whatever is new in it."""
     made = held.made
     contacts = made[PAIRS] < len(held.pairs) and made[SECONDS] < len(held.seconds)
-    return bool(contacts and made[ROWS] + 3 <= len(held.table) and made[BITS] + 2 <= len(held.bit))
+    rows = made[ROWS] + 3 <= len(held.table) and made[RARELY] + 3 <= len(held.rare)
+    return bool(contacts and rows and made[BITS] + 2 <= len(held.bit))
 
 
 @inlined
@@ -265,12 +292,12 @@ def _is_new(
 
 
 @inlined
-def _sent(
-    told: Told, known: Known, held: Held, at: int, row: int, to: int, amounts: NDArray[np.int64], lasts: bool
-) -> None:
+def _sent(told: Told, known: Known, held: Held, at: int, row: int, to: int, lasts: bool) -> None:
     """Add to a sender's row what every record adds, and whom it talked to."""
     made, table, charge, rate = held.made, held.table, told.charge[at], told.sampling[at]
-    _charge(table, held.facts, row, known.facts, charge)
+    amounts = held.amounts
+    if table[row, CHARGE] != charge:
+        _charge(held, row, known.facts, charge, lasts)
     _add(table, row, _BYTES, amounts[1])
     _add(table, row, _PACKETS, amounts[0])
     _add(table, row, _FLOWS, amounts[2])
@@ -286,19 +313,12 @@ def _sent(
         second, bit = source + _SOURCES, int(known.bit[source])
     new = _met(made, held.pair_slots, held.pairs, row, to, amounts[1])
     if lasts:
-        table[row, COUNTS + _PEERS] += 1000 * new
-        table[row, COUNTS + _PORTS] += 1000 * _is_new(made, held.second_slots, held.seconds, row, second)
+        table[row, _PEERS] += 1000 * new
+        table[row, _PORTS] += 1000 * _is_new(made, held.second_slots, held.seconds, row, second)
         return
     if new:
         _mark(made, held.sketches, held.bit_row, held.bit, row, int(known.bit[to]))
     _mark(made, held.sketches, held.bit_row, held.bit, row, SKETCH_BITS + bit)
-
-
-@inlined
-def _received(table: NDArray[np.int64], row: int, amounts: NDArray[np.int64]) -> None:
-    """Add to a receiver's row what every record adds."""
-    _add(table, row, _BYTES_IN, amounts[1])
-    _add(table, row, _PACKETS_IN, amounts[0])
 
 
 @borrowing
@@ -317,7 +337,7 @@ def gather(
     Returns the first record for which there was no room, or how many there are. Ticks count from `base_tick`, before
     which there is none.
     """
-    amounts, table = held.amounts, held.table
+    amounts = held.amounts
     last, tick = -1, 0
     for at in range(begin, len(homes)):
         if not _room(held):
@@ -340,17 +360,34 @@ def gather(
         whose = _looping(told, known, at, loops)
         if whose >= 0:
             row = _row(np.uint64(whose << 32 | exporter | _EDGE), low, last, held)
-            _add(table, row, _LOOPED, amounts[0])
+            _add_all(held, row, _STRAY, kinds)
             homes[at] = known.home[whose]
         if owner >= 0:
             row = _row(np.uint64(owner << 32 | exporter | _EDGE), low, last, held)
-            _received(table, row, amounts)
-            _add_all(table, row, said & _IN, amounts, kinds.amount)
+            _add(held.table, row, _BYTES_IN, amounts[1])
+            _add(held.table, row, _PACKETS_IN, amounts[0])
+            _add_all(held, row, said & _IN, kinds)
             homes[at] = known.home[owner]
         if paying >= 0:
             row = _row(np.uint64(paying << 32 | exporter | known.facts[charge, 0]), low, last, held)
-            _sent(told, known, held, at, row, to, amounts, span > 1)
+            _sent(told, known, held, at, row, to, span > 1)
             said |= (_FOR_ALL if everybody else 0) | (_STRAY if loops else 0)
-            _add_all(table, row, said & ~_IN, amounts, kinds.amount)
+            _add_all(held, row, said & ~_IN, kinds)
             homes[at] = known.home[paying]
     return len(homes)
+
+
+@compiled
+def counted(held: Held, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The counts of all rows by column."""
+    rows = held.made[ROWS]
+    counts = np.zeros((rows, len(places)), np.int64)
+    for row in range(rows):
+        rare = held.rarely[row]
+        for column in range(len(places)):
+            word = places[column]
+            if word >= 0:
+                counts[row, column] = held.table[row, word]
+            elif rare >= 0:
+                counts[row, column] = held.rare[rare, -1 - word]
+    return counts
