@@ -7,7 +7,7 @@ here than what a compressor would save on top.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any
 
 import msgspec
@@ -35,9 +35,10 @@ class Block:
     columns: tuple[Column, ...]
     rows: NDArray[np.void]
 
-    def part(self, low: int, high: int) -> bytes:
-        """The rows from `low` up to, not with, `high`."""
-        return self.rows[low:high].tobytes()
+    def parts(self, cuts: NDArray[np.int64]) -> list[bytes]:
+        """The rows from each cut up to, not with, the next."""
+        octets = self.rows.tobytes()
+        return [octets[low:high] for low, high in pairwise((cuts * self.rows.itemsize).tolist())]
 
 
 def packed(table: Mapping[str, NDArray[Any]]) -> Block:

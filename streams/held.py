@@ -11,6 +11,7 @@ from streams.loudest import Peers, loudest, rehashed, rehashed_words
 from streams.rows import SKETCH_BITS
 from streams.summing import (
     BITS,
+    BLOCK,
     CHARGE,
     FIRST,
     PAIRS,
@@ -131,7 +132,8 @@ def _empty(rows: int, pairs: int, bits: int, seconds: int, rare: int) -> Held:
     table = _aligned(rows, 8 * WORDS).view(np.int64)
     return Held(
         made=np.zeros(5, np.int64),
-        amounts=np.zeros(3, np.int64),
+        amounts=np.zeros(4, np.int64),
+        ahead=np.empty((2, BLOCK), np.int64),
         port_bits=PORT_BITS,
         slots=empty_slots(rows),
         table=table,

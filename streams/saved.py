@@ -111,17 +111,15 @@ def buckets(
     lots, peers = _contributions(view, seen.cuts, views)
     names = _names(seen, sensors)
     tables = [blocks.packed(_subjects(slots, subjects)), *(blocks.packed(one.table) for one in (seen, lots, peers))]
-    ends = [cuts.tolist(), *(one.cuts.tolist() for one in (seen, lots, peers))]
+    ends = (cuts, seen.cuts, lots.cuts, peers.cuts)
     layout = msgspec.Raw(_ENCODER.encode([one.columns for one in tables]))
     held = _held(place, cuts, standings)
-    made = []
-    for number, bucket in enumerate(chosen.tolist()):
-        stretches = [(end[number], end[number + 1]) for end in ends]
-        rows = tuple(one.part(*stretch) for one, stretch in zip(tables, stretches, strict=True))
-        lengths = tuple(high - low for low, high in stretches)
-        state = (VERSION, layout, lengths, rows, names[number], held.get(number, {}))
-        made.append((bucket, _ENCODER.encode(state)))
-    return made
+    rows = zip(*(one.parts(end) for one, end in zip(tables, ends, strict=True)), strict=True)
+    lengths = np.diff(ends).T.tolist()
+    return [
+        (bucket, _ENCODER.encode((VERSION, layout, length, parts, names[number], held.get(number, {}))))
+        for number, (bucket, length, parts) in enumerate(zip(chosen.tolist(), lengths, rows, strict=True))
+    ]
 
 
 @dataclass(frozen=True, slots=True)

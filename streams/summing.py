@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from streams.classes import SMALL, marks, of_protocol
 from streams.decode.compiled import borrowing, compiled, inlined
-from streams.decode.interning import place_of, place_of_word
+from streams.decode.interning import place_of, place_of_word, slot_of, slot_of_word
 from streams.keys import hash_words
 from streams.rows import MAX_COUNT, SKETCH_BITS, Col
 
@@ -87,6 +87,7 @@ class Held(NamedTuple):
 
     made: NDArray[np.int64]  # rows, pairs, bits, seconds
     amounts: NDArray[np.int64]  # of the record at hand: packets, octets, sessions
+    ahead: NDArray[np.int64]  # 2 × BLOCK: where the next records' rows and peers are likely to stand
     port_bits: NDArray[np.int16]  # of a sketch
     slots: NDArray[np.int32]
     table: NDArray[np.int64]  # rows × WORDS: see below
@@ -102,6 +103,9 @@ class Held(NamedTuple):
     second_slots: NDArray[np.int32]
     seconds: NDArray[np.uint64]  # × 1: of rows that are spread the row, and port or source
 
+
+BLOCK = 32
+"""Records for which memory is asked at once."""
 
 ROWS, PAIRS, BITS, SECONDS, RARELY = range(5)
 """Places in `Held.made`."""
@@ -321,6 +325,38 @@ def _sent(told: Told, known: Known, held: Held, at: int, row: int, to: int, last
     _mark(made, held.sketches, held.bit_row, held.bit, row, SKETCH_BITS + bit)
 
 
+@inlined
+def _fetch(told: Told, known: Known, held: Held, begin: int, end: int, tick_ns: int, base_tick: int) -> None:
+    """Have what the next records will add to fetched from memory, all of it at once and not one after the other."""
+    ahead, touched, last, tick = held.ahead, 0, -1, 0
+    mask, pair_mask = np.uint64(len(held.slots) - 1), np.uint64(len(held.pair_slots) - 1)
+    for at in range(begin, end):
+        _, owner, _ = _addressed(told, known, at)
+        paying = int(known.paying[told.charge[at]])
+        who, vantage = (paying, known.facts[told.charge[at], 0]) if paying >= 0 else (owner, _EDGE)
+        ahead[0, at - begin] = -1
+        if who >= 0:
+            if told.receipt_ns[at] != last:
+                last = int(told.receipt_ns[at])
+                tick = last // tick_ns - base_tick
+            high = np.uint64(who << 32 | known.speaker[told.exporter[at]] << 8 | vantage)
+            low = np.uint64(tick << 24 | span_of(told.duration_ns[at], tick_ns))
+            ahead[0, at - begin] = held.slots[slot_of(high, low) & mask]
+    for at in range(begin, end):
+        row, to = ahead[0, at - begin], told.dst[at]
+        ahead[1, at - begin] = -1
+        if row >= 0:
+            touched += held.table[row, 0] + held.table[row, WORDS // 2]
+            if to >= 0 and known.paying[told.charge[at]] >= 0:
+                word = np.uint64(row) << _HALF | np.uint64(known.address[to])
+                ahead[1, at - begin] = held.pair_slots[slot_of_word(word) & pair_mask]
+    for at in range(begin, end):
+        pair = ahead[1, at - begin]
+        if pair >= 0:
+            touched += np.int64(held.pairs[pair, 0])
+    held.amounts[3] = touched
+
+
 @borrowing
 def gather(
     told: Told,
@@ -342,6 +378,8 @@ def gather(
     for at in range(begin, len(homes)):
         if not _room(held):
             return at
+        if (at - begin) % BLOCK == 0:
+            _fetch(told, known, held, at, min(at + BLOCK, len(homes)), tick_ns, base_tick)
         charge, rate = told.charge[at], told.sampling[at]
         to, owner, everybody = _addressed(told, known, at)
         paying, loops = np.int64(known.paying[charge]), known.stray[charge] and everybody

@@ -20,7 +20,7 @@ def test_any_stretch_of_rows_comes_back_bit_by_bit(rows: list[tuple[int, float, 
     floats = np.array([row[1] for row in rows], np.float64)
     octets = np.frombuffer(b"".join(row[2] for row in rows), np.uint8).reshape(-1, 16)
     block = blocks.packed({"number": numbers, "float": floats, "octets": blocks.words(octets)})
-    found = blocks.unpacked(block.columns, high - low, block.part(low, high))
+    found = blocks.unpacked(block.columns, high - low, block.parts(np.array([low, high]))[0])
     assert found["number"].tolist() == numbers[low:high].tolist()
     assert found["float"].tobytes() == floats[low:high].tobytes()
     assert blocks.octets(blocks.joined(found, "octets", 2)).tobytes() == octets[low:high].tobytes()
@@ -33,13 +33,15 @@ def test_any_stretch_of_rows_comes_back_bit_by_bit(rows: list[tuple[int, float, 
 def test_a_column_is_as_wide_as_its_figures_lie_apart(values: list[int], width: int) -> None:
     block = blocks.packed({"it": np.array(values, np.int64)})
     assert [column.width for column in block.columns] == [width]
-    assert blocks.unpacked(block.columns, len(values), block.part(0, len(values)))["it"].tolist() == values
+    assert (
+        blocks.unpacked(block.columns, len(values), block.parts(np.array([0, len(values)]))[0])["it"].tolist() == values
+    )
 
 
 def test_columns_of_different_widths_in_memory_give_the_same_octets() -> None:
     narrow, wide = (blocks.packed({"it": np.array([1, 200], kind)}) for kind in (np.uint8, np.int64))
     assert narrow.columns == wide.columns
-    assert narrow.part(0, 2) == wide.part(0, 2)
+    assert narrow.parts(np.array([0, 2])) == wide.parts(np.array([0, 2]))
 
 
 def test_words_sort_as_their_octets_do() -> None:
@@ -52,4 +54,4 @@ def test_words_sort_as_their_octets_do() -> None:
 def test_octets_that_are_not_so_many_rows_are_refused(length: int) -> None:
     block = blocks.packed({"it": np.array([1, 2], np.int64)})
     with pytest.raises(ValueError, match="rows of"):
-        blocks.unpacked(block.columns, length, block.part(0, 2))
+        blocks.unpacked(block.columns, length, block.parts(np.array([0, 2]))[0])
