@@ -34,6 +34,9 @@ FRAMES_AHEAD = 32
 LEAVING_S = 5.0
 """Time for a last checkpoint, and for saying good-bye. Both can be done without."""
 
+NOTES_WAIT_MS = 500
+"""How long a fetch of notes on decisions waits at the broker: they are few and in no hurry."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -74,7 +77,7 @@ class Worker:
             **self._crew.access.client(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=self._crew.access.settings.tempo.fetch_wait_ms,
+            fetch_max_wait_ms=NOTES_WAIT_MS,
         )
         await self._decisions.start()
         self._decisions.assign([TopicPartition(wire.DECISIONS, 0)])
