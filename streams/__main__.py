@@ -87,6 +87,7 @@ def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> 
     from streams.agents import Combine
     from streams.app import Plan, make_app
     from streams.compiling import load_scoring
+    from streams.listen.outlet import keep_freed_memory
     from streams.score import Scorer
     from streams.shift import Crew, inputs_of
     from streams.state import LessonLog, Positions, Producer
@@ -124,6 +125,7 @@ def run_worker(where: Where, *, directory: Path, group: str, name: str = "") -> 
     )
     directory.mkdir(parents=True, exist_ok=True)
     asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # for the consumer's thread as well
+    keep_freed_memory()
     gc.collect()
     gc.freeze()  # what is loaded stays: collecting need not go through half a million objects of libraries
     faust.Worker(

@@ -14,10 +14,7 @@ from typing import Any, cast
 
 import faust
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
-from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
-from faust.auth import SASLCredentials, SSLCredentials
 from faust.streams import Stream
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.types import StreamT
 from mode import CrashingSupervisor
 from yarl import URL
@@ -27,21 +24,18 @@ from controller.domain.decision import ENDED
 from controller.domain.errors import BadInput
 from controller.domain.wire import Heartbeat
 from streams.agents import Message
-from streams.broker import Access
+from streams.membership import credentials, transport
 from streams.shift import Crew, Shift, Turn, scored, silent
 from streams.tally import Tally, exporters_document
 
 FRAMES_AHEAD = 32
 """Messages that wait between the consumer and an agent; each may be close to a megabyte."""
 
-POLL = 1000
-"""Messages handed over at once by the consumer's thread, out of what it fetched."""
-
 LEAVING_S = 5.0
 """Time for a last checkpoint, and for saying good-bye. Both can be done without."""
 
-FETCH = 2 * 1024 * 1024
-"""Bytes fetched at once of a partition; a single larger message is still delivered."""
+NOTES_WAIT_MS = 500
+"""How long a fetch of notes on decisions waits at the broker: they are few and in no hurry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +77,7 @@ class Worker:
             **self._crew.access.client(),
             enable_auto_commit=False,
             auto_offset_reset="earliest",
-            fetch_max_wait_ms=self._crew.access.settings.tempo.fetch_wait_ms,
+            fetch_max_wait_ms=NOTES_WAIT_MS,
         )
         await self._decisions.start()
         self._decisions.assign([TopicPartition(wire.DECISIONS, 0)])
@@ -234,12 +228,11 @@ def make_app(plan: Plan) -> faust.App:
     app = faust.App(
         plan.group,
         broker=[URL(f"kafka://{server}") for server in crew.access.settings.servers],
-        broker_credentials=_credentials(crew.access),
+        broker_credentials=credentials(crew.access),
         broker_client_id=crew.worker,
         broker_session_timeout=tempo.session_s,
         broker_heartbeat_interval=tempo.heartbeat_s,
         broker_rebalance_timeout=tempo.rebalance_s,
-        broker_max_poll_records=POLL,
         stream_buffer_maxsize=FRAMES_AHEAD,
         stream_wait_empty=False,
         datadir=str(plan.directory),
@@ -253,7 +246,7 @@ def make_app(plan: Plan) -> faust.App:
     )
     app.finalize()
     app.boot_strategy.enable_kafka_producer = False
-    app.transport = _transport(app, crew.access)
+    app.transport = transport(app, crew.access)
     worker = Worker(plan, app)
     _agents(app, worker, topics={origin.rpartition("/")[0] for origin in crew.inputs})
     _hooks(app, worker)
@@ -295,60 +288,6 @@ def _hooks(app: faust.App, worker: Worker) -> None:
     app.on_rebalance_complete.connect(assigned)
     app.on_partitions_revoked.connect(revoked)
     app.on_before_shutdown.connect(stopping)
-
-
-class _Link(Transport):
-    """Faust's transport with a consumer whose fetches wait as long as the broker's tempo says; Faust fixes 1.5 s."""
-
-    access: Access
-
-    class Consumer(Consumer):
-        """Makes the thread below."""
-
-        def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
-            return _Thread(self, loop=self.loop, beacon=self.beacon)
-
-
-class _Thread(AIOKafkaConsumerThread):
-    def _create_worker_consumer(self, transport: Transport) -> AIOKafkaConsumer:
-        access, conf = cast("_Link", transport).access, self.app.conf
-        tempo = access.settings.tempo
-        self._assignor = RoundRobinPartitionAssignor
-        return AIOKafkaConsumer(
-            **access.client(),
-            client_id=conf.broker_client_id,
-            group_id=conf.id,
-            partition_assignment_strategy=[RoundRobinPartitionAssignor],
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            max_poll_records=conf.broker_max_poll_records,
-            max_partition_fetch_bytes=FETCH,
-            fetch_max_wait_ms=tempo.fetch_wait_ms,
-            session_timeout_ms=int(tempo.session_s * 1000),
-            rebalance_timeout_ms=int(tempo.rebalance_s * 1000),
-            heartbeat_interval_ms=int(tempo.heartbeat_s * 1000),
-            max_poll_interval_ms=int(conf.broker_max_poll_interval * 1000),
-        )
-
-
-def _transport(app: faust.App, access: Access) -> Transport:
-    link = _Link(app.conf.broker_consumer, app)
-    link.access = access
-    return link
-
-
-def _credentials(access: Access) -> SASLCredentials | SSLCredentials | None:
-    """The same access in Faust's terms; its admin calls need it, though its consumer does not."""
-    settings = access.settings
-    if settings.authenticated:
-        return SASLCredentials(
-            username=settings.username,
-            password=access.password,
-            ssl_context=settings.context(),
-            mechanism=settings.mechanism.value,
-        )
-    context = settings.context()
-    return SSLCredentials(context) if context is not None else None
 
 
 def _ns(timestamp: float) -> int:

@@ -1,4 +1,4 @@
-"""The worker's own place in Kafka: its producer, the positions it reads from, and the log of its checkpoints.
+"""The worker's own place in Kafka: the positions it reads from, and the log of its checkpoints.
 
 Faust's group only deals out partitions. Where to read, and what has been counted, is known from here.
 """
@@ -9,17 +9,15 @@ from contextlib import aclosing, asynccontextmanager
 from typing import cast
 
 import msgspec
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.structs import RecordMetadata
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
 from controller.domain import wire
 from controller.domain.errors import BadInput, BrokerUnavailable
 from streams.broker import Access
 from streams.checkpoint import CLAIM, DELTA, FULL, Checkpoint, Fold, pieces
 from streams.lessons import NOWHERE, Lesson, Snapshot, lesson_from
-
-PATIENCE_MS = 20_000
-"""Time for the broker to answer, elections of leaders included; then the worker gives up and is restarted."""
+from streams.producing import PATIENCE_MS
+from streams.producing import Producer as Producer  # beside what it writes
 
 PIECE = 500_000
 """Octets of what was learned that go into one message."""
@@ -30,35 +28,6 @@ READS = 20
 
 class Superseded(BrokerUnavailable):
     """Another worker has taken this partition of the state over: nothing that we write into it counts any more."""
-
-
-class Producer:
-    """The one producer of a worker: ordered per partition, acknowledged by all replicas."""
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
-
-    async def start(self) -> None:
-        """Connect; aiokafka's objects can only be made where a loop runs."""
-        self._producer = AIOKafkaProducer(
-            **self._access.client(),
-            acks="all",
-            max_batch_size=1_000_000,
-            max_request_size=1_048_576,
-            request_timeout_ms=PATIENCE_MS,
-        )
-        await self._producer.start()
-
-    async def stop(self) -> None:
-        """Send what is left and leave."""
-        await self._producer.stop()
-
-    async def post(self, topic: str, partition: int, value: bytes, key: bytes | None) -> asyncio.Future[RecordMetadata]:
-        """Put a message on its way; the future holds its offset once it is safe."""
-        return cast(
-            "asyncio.Future[RecordMetadata]",
-            await self._producer.send(topic, value, key=key, partition=partition),
-        )
 
 
 class Positions:
