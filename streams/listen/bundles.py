@@ -45,7 +45,7 @@ def bundles(
         chosen = np.flatnonzero(home == one)
         for piece in _pieces(chosen, lengths[chosen]):
             size = lengths[piece]
-            yield _bundle(one, number[piece], stamps[piece], size, slots.joined(piece, size), addresses)
+            yield _bundle(one, number[piece], stamps[piece], size, [slots.joined(piece, size).data], addresses)
 
 
 def bundles_of_lines(
