@@ -257,7 +257,7 @@ class Listener:
     ) -> None:
         self.channels = tuple(channels)
         self._out, self._tick, self._wall, self._nap = out, tick_ns, wall_ns, nap
-        self._rest_s = longest_nap(ear.socket for channel in channels for ear in channel.ears if ear.place.senders)
+        self._rest_s = min((longest_nap(channel) for channel in channels), default=NAP_S)
         self._poll = select.epoll()
         self._by_descriptor: dict[int, tuple[Channel, Ear]] = {}
         self._bells: dict[int, Channel] = {}
@@ -317,10 +317,14 @@ class Listener:
         self._poll.close()
 
 
-def longest_nap(heard: Iterable[socket.socket]) -> float:
-    """For how long nobody need look at these sockets, in seconds: their buffers hold what comes meanwhile."""
+def longest_nap(channel: Channel) -> float:
+    """For how long nobody need look at a channel, in seconds: buffers hold what comes meanwhile, and frames stay young.
+
+    The buffer of strangers does not count.
+    """
+    heard = [ear.socket for ear in channel.ears if ear.place.senders]
     smallest = min((one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for one in heard), default=0)
-    return min(LONGEST_NAP_S, max(NAP_S, smallest / QUICK))
+    return max(NAP_S, min(LONGEST_NAP_S, smallest / QUICK, channel.frame_ns / 5e9))
 
 
 def facts(channels: Sequence[Channel]) -> Mapping[str, Mapping[str, int]]:
