@@ -1,5 +1,6 @@
 """Where a listener is put together: `python -m streams listen`, one process or several that share the ports."""
 
+import gc
 import logging
 import multiprocessing
 import os
@@ -12,6 +13,7 @@ from multiprocessing.process import BaseProcess
 from controller.domain import wire
 from controller.domain.errors import ConfigError
 from streams.__main__ import Where, log_to_stderr, on_signals
+from streams.listen.compiling import compile_all
 from streams.listen.ears import Listener
 from streams.listen.opening import Opened, Share, channels, connections, open_datagrams
 from streams.listen.outlet import Outlet, keep_freed_memory
@@ -36,6 +38,7 @@ def run_listen(where: Where, *, name: str = "", workers: int = 1) -> None:
     fewest = min(topics[topic] for topic in heard)
     if workers > fewest:
         raise ConfigError(file="--workers", key="workers", expected=f"at most one for each partition: {fewest}")
+    compile_all()  # before anything comes in that would have to wait for it
     opened = open_datagrams(settings.estate, partitions=topics, workers=workers, file=file)
     name = name or f"{socket.gethostname()}-{os.getpid()}"
     helpers = _helpers(where, topics, opened, name, workers)
@@ -83,6 +86,7 @@ def _listen(
     told: Callable[[], bool],
 ) -> None:
     keep_freed_memory()
+    compile_all()
     settings = where.settings()
     estate, rules, file = settings.estate, settings.rules.scoring, str(where.site)
     wall_ns = time.time_ns  # noqa: TID251 - the composition root hands the clock in
@@ -93,4 +97,6 @@ def _listen(
     listener = Listener(mine, outlet, tick_ns=rules.tick_ms * 1_000_000, wall_ns=wall_ns, nap=time.sleep)
     for channel in mine:
         log.warning("listen: %s by %d sockets, partitions %s", channel.topic, len(channel.ears), channel.owned)
+    gc.collect()
+    gc.freeze()  # what is loaded stays: collecting need not go through it
     listen(listener, lines, outlet, named=Named(name, version("cordon")), wall_ns=wall_ns, told=told)

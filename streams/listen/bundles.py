@@ -41,11 +41,11 @@ def bundles(
     """
     lengths = slots.lengths
     home = np.where(number >= 0, partition[number], -1)
-    for one in np.unique(home[home >= 0]).tolist():
+    for one in np.flatnonzero(np.bincount(home[home >= 0])).tolist():
         chosen = np.flatnonzero(home == one)
         for piece in _pieces(chosen, lengths[chosen]):
             size = lengths[piece]
-            yield _bundle(one, number[piece], stamps[piece], size, slots.joined(piece, size), addresses)
+            yield _bundle(one, number[piece], stamps[piece], size, [slots.joined(piece, size).data], addresses)
 
 
 def bundles_of_lines(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain import wire
+from streams.decode.compiled import borrowing
 from streams.listen.bundles import FRAME, Bundle, bundles, bundles_of_lines
 from streams.listen.inbox import Inbox, Lines
 from streams.listen.senders import Listed, Strangers
@@ -25,7 +26,10 @@ BATCH_OF_STRANGERS = 64
 GUARD_NS = 2_000_000
 """Between the kernel's stamp on a datagram and the moment it lies at its socket."""
 
-NAP_S = 0.001
+NAP_S, LONGEST_NAP_S = 0.001, 0.005
+QUICK = 200_000_000
+"""Octets of a socket's buffer that a sender fills in a second at most: a gigabit's, by which a nap is no longer."""
+
 LONGEST_WAIT_S = 0.5
 
 
@@ -71,6 +75,28 @@ class Counts:
 def no_counts(senders: int) -> Counts:
     """Nothing heard of anybody."""
     return Counts(*(np.zeros(senders, np.int64) for _ in range(4)))
+
+
+def tally(counts: Counts, number: NDArray[np.int64], lengths: NDArray[np.int64], stamps: NDArray[np.int64]) -> None:
+    """Add datagrams to what is counted of their senders; those of strangers have the number -1."""
+    _tally(number, lengths, stamps, counts.received, counts.octets, counts.last_ns)
+
+
+@borrowing
+def _tally(
+    number: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    stamps: NDArray[np.int64],
+    received: NDArray[np.int64],
+    octets: NDArray[np.int64],
+    last_ns: NDArray[np.int64],
+) -> None:
+    for at in range(len(number)):
+        one = number[at]
+        if one >= 0:
+            received[one] += 1
+            octets[one] += lengths[at]
+            last_ns[one] = max(last_ns[one], stamps[at])
 
 
 @dataclass(slots=True)
@@ -147,7 +173,7 @@ class Channel:
         heard = number >= 0
         if not heard.all():
             self.strangers.refuse(senders[~heard])
-        self._count(number[heard], lengths[heard], stamps[heard])
+        tally(self.counts, number, lengths, stamps)
         self.sequences.hear(number, slots.head(HEAD), lengths, slots.one)
         addresses = self.listed.addresses
         self._send(bundles(slots, number, stamps, addresses=addresses, partition=self.home), out)
@@ -167,12 +193,6 @@ class Channel:
             lost = partial(self._lose, bundle.senders, bundle.datagrams)
             if not out.send(self.topic, bundle.value, partition=bundle.partition, lost=lost):
                 lost()
-
-    def _count(self, number: NDArray[np.int64], lengths: NDArray[np.int64], stamps: NDArray[np.int64]) -> None:
-        counts, many = self.counts, len(self.listed)
-        counts.received += np.bincount(number, minlength=many)
-        counts.octets += np.bincount(number, lengths, minlength=many).astype(np.int64)
-        np.maximum.at(counts.last_ns, number, stamps)
 
     def _lose(self, senders: NDArray[np.int64], datagrams: NDArray[np.int64]) -> None:
         self.counts.lost[senders] += datagrams
@@ -237,6 +257,7 @@ class Listener:
     ) -> None:
         self.channels = tuple(channels)
         self._out, self._tick, self._wall, self._nap = out, tick_ns, wall_ns, nap
+        self._rest_s = min((longest_nap(channel) for channel in channels), default=NAP_S)
         self._poll = select.epoll()
         self._by_descriptor: dict[int, tuple[Channel, Ear]] = {}
         self._bells: dict[int, Channel] = {}
@@ -267,8 +288,8 @@ class Listener:
         for channel in self.channels:
             self._hand_on(channel, now, clear[channel.topic])
         self._out.settle()
-        if ready and most < BATCH:
-            self._nap(NAP_S)  # so that datagrams gather, and a call brings many of them
+        if ready and most < BATCH:  # so that datagrams gather, and a call brings many of them
+            self._nap(max(0.0, min(self._rest_s, (self._wakes_ns(now) - now) / 1e9)))
 
     def _hand_on(self, channel: Channel, now: int, clear_ns: int) -> None:
         mark = max(clear_ns, now - channel.late_ns) // self._tick * self._tick
@@ -294,6 +315,16 @@ class Listener:
             if channel.inbox is not None:
                 channel.inbox.close()
         self._poll.close()
+
+
+def longest_nap(channel: Channel) -> float:
+    """For how long nobody need look at a channel, in seconds: buffers hold what comes meanwhile, and frames stay young.
+
+    The buffer of strangers does not count.
+    """
+    heard = [ear.socket for ear in channel.ears if ear.place.senders]
+    smallest = min((one.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF) for one in heard), default=0)
+    return max(NAP_S, min(LONGEST_NAP_S, smallest / QUICK, channel.frame_ns / 5e9))
 
 
 def facts(channels: Sequence[Channel]) -> Mapping[str, Mapping[str, int]]:

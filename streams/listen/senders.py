@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.address import unpacked
+from streams.decode.compiled import borrowing
 
 _MIX = 0x9E3779B97F4A7C15
 
@@ -32,15 +33,43 @@ class Listed:
     def numbers(self, senders: NDArray[np.uint8]) -> NDArray[np.int64]:
         """The number of each sender (n × 16 octets); -1 where it is none of them."""
         words = np.ascontiguousarray(senders).view(np.uint64).reshape(-1, 2)
-        if not len(self):
-            return np.full(len(words), -1, np.int64)
-        at = np.minimum(np.searchsorted(self._keys, self._mixed(words)), len(self) - 1)
-        found = self._order[at]
-        return np.where((self._table[found] == words).all(axis=1), found, -1)
+        found = np.empty(len(words), np.int64)
+        _find(words, self._salt, self._keys, self._order, self._table, found)
+        return found
 
     def _mixed(self, words: NDArray[np.uint64]) -> NDArray[np.uint64]:
         mixed: NDArray[np.uint64] = words[:, 1] ^ (words[:, 0] * self._salt)
         return mixed
+
+
+@borrowing
+def _find(
+    words: NDArray[np.uint64],
+    salt: np.uint64,
+    keys: NDArray[np.uint64],
+    order: NDArray[np.int64],
+    table: NDArray[np.uint64],
+    found: NDArray[np.int64],
+) -> None:
+    """Fill `found`: what comes together mostly is of one sender, who is sought once."""
+    for at in range(len(words)):
+        high, low = words[at, 0], words[at, 1]
+        if at and words[at - 1, 0] == high and words[at - 1, 1] == low:
+            found[at] = found[at - 1]
+            continue
+        key = low ^ (high * salt)
+        least, most = 0, len(keys)
+        while least < most:
+            middle = (least + most) // 2
+            if keys[middle] < key:
+                least = middle + 1
+            else:
+                most = middle
+        found[at] = -1
+        if least < len(keys):
+            number = order[least]
+            if table[number, 0] == high and table[number, 1] == low:
+                found[at] = number
 
 
 class Strangers:

@@ -6,12 +6,11 @@ message that holds some of unknown length is not judged, nor is the step to the 
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import Enum, auto
 
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.decode.compiled import borrowing, inlined
 from streams.listen.datarecords import UNKNOWN, DataRecords
 
 HEAD = 36
@@ -28,44 +27,9 @@ LEAP = 1 << 28
 
 _TURN, _HALF = 1 << 32, 1 << 31
 _MIX, _REMIX = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F)
-
-
-class _Counts(Enum):
-    """What a protocol numbers."""
-
-    DATAGRAMS = auto()
-    RECORDS = auto()  # as many as the header says
-    DATA_RECORDS = auto()  # as many as the templates' lengths say
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """Where a protocol keeps what is needed here, in words of 32 bits."""
-
-    mask: int
-    first: int  # the first word, under the mask
-    sequence: int
-    domain: tuple[tuple[int, int], ...]  # (word, bits to shift it right): together, whose series it is
-    family: int = 0  # sFlow: kind of the agent's address
-    counts: _Counts = _Counts.DATAGRAMS
-
-
-_LAYOUTS = (
-    _Layout(0xFFFF0000, 5 << 16, 4, ((5, 16),), counts=_Counts.RECORDS),  # NetFlow v5; engine type and id
-    _Layout(0xFFFF0000, 9 << 16, 3, ((4, 0),)),  # NetFlow v9; source id
-    _Layout(0xFFFF0000, 10 << 16, 2, ((3, 0),), counts=_Counts.DATA_RECORDS),  # IPFIX; observation domain
-    _Layout(0xFFFFFFFF, 5, 4, ((2, 0), (3, 0)), family=1),  # sFlow, agent by IPv4; sub-agent
-    _Layout(0xFFFFFFFF, 5, 7, ((2, 0), (3, 0), (4, 0), (5, 0), (6, 0)), family=2),
-)
-
-
-@dataclass(slots=True)
-class _Course:
-    """One series of numbers: of an exporter, a protocol and an observation domain or sub-agent."""
-
-    sender: int
-    following: int  # the number that is due next; UNKNOWN: whatever comes
-    missed: int = 0  # expected less arrived, since it last began anew
+_SENDER, _FOLLOWING, _MISSED = range(3)  # columns of a series; missed: expected less arrived, since it last began anew
+_FIVE, _NINE, _IPFIX, _SFLOW, _SFLOW6 = range(5)
+_FREE = -1  # a sender's number that no series has
 
 
 class Sequences:
@@ -76,7 +40,11 @@ class Sequences:
 
     def __init__(self, senders: int, *, most: int = 4_096) -> None:
         self._most = most
-        self._courses: dict[int, _Course] = {}
+        room = 1 << (2 * most).bit_length()
+        self._keys = np.zeros(room, np.uint64)
+        self._courses = np.zeros((room, 3), np.int64)
+        self._courses[:, _SENDER] = _FREE
+        self._count = 0
         self._records = DataRecords()
         self._ended: NDArray[np.int64] = np.zeros(senders, np.int64)
         self.restarts: NDArray[np.int64] = np.zeros(senders, np.int64)
@@ -86,8 +54,8 @@ class Sequences:
     def missed(self) -> NDArray[np.int64]:
         """By sender: records of NetFlow v5 and IPFIX, datagrams of the others."""
         missed = self._ended.copy()
-        for course in self._courses.values():
-            missed[course.sender] += max(0, course.missed)
+        followed = self._courses[self._courses[:, _SENDER] != _FREE]
+        np.add.at(missed, followed[:, _SENDER], np.maximum(followed[:, _MISSED], 0))
         return missed
 
     def hear(
@@ -101,70 +69,83 @@ class Sequences:
 
         `head` holds their first HEAD octets (n × HEAD), `whole` gives one by its place.
         """
-        words = np.ascontiguousarray(head[:, :HEAD]).view(">u4")
-        known = (number >= 0) & (lengths >= SHORTEST)
-        for kind, layout in enumerate(_LAYOUTS):
-            chosen = np.flatnonzero(known & ((words[:, 0] & layout.mask) == layout.first))
-            if layout.family:
-                chosen = chosen[words[chosen, 1] == layout.family]
-            chosen = chosen[lengths[chosen] > 4 * max(layout.sequence, *(word for word, _ in layout.domain))]
-            if len(chosen):
-                mine = words[chosen].astype(np.int64)
-                step = self._steps(layout.counts, number[chosen], mine, chosen, whole)
-                self._series(kind, layout, number[chosen], mine, step)
+        words = np.ascontiguousarray(head[:, :HEAD]).view(">u4").astype(np.int64)
+        told = np.zeros(len(words), np.int64)
+        for at in np.flatnonzero((words[:, 0] >> 16 == 10) & (number >= 0) & (lengths >= SHORTEST)).tolist():
+            told[at] = self._records.count(int(number[at]), int(words[at, 3]), whole(at))
+        self._count = _follow(
+            number, words, lengths, told, self._keys, self._courses, self._count, self._most, self._ended, self.restarts
+        )
 
-    def _steps(
-        self,
-        counts: "_Counts",
-        number: NDArray[np.int64],
-        words: NDArray[np.int64],
-        chosen: NDArray[np.int64],
-        whole: Callable[[int], memoryview],
-    ) -> NDArray[np.int64]:
-        if counts is _Counts.DATAGRAMS:
-            return np.ones(len(words), np.int64)
-        if counts is _Counts.RECORDS:
-            return words[:, 0] & 0xFFFF
-        said = zip(number.tolist(), words[:, 3].tolist(), chosen.tolist(), strict=True)
-        return np.array([self._records.count(sender, domain, whole(at)) for sender, domain, at in said], np.int64)
 
-    def _series(
-        self, kind: int, layout: "_Layout", number: NDArray[np.int64], words: NDArray[np.int64], step: NDArray[np.int64]
-    ) -> None:
-        sequence = words[:, layout.sequence]
-        key = (number * len(_LAYOUTS) + kind).astype(np.uint64) * _MIX
-        for at, shift in layout.domain:
-            key = (key ^ (words[:, at] >> shift).astype(np.uint64)) * _REMIX
-        if (key == key[0]).all():
-            self._follow(int(key[0]), int(number[0]), sequence, step)
-            return
-        order = np.argsort(key, kind="stable")
-        edges = np.flatnonzero(np.diff(key[order])) + 1
-        for mine in np.split(order, edges):
-            self._follow(int(key[mine[0]]), int(number[mine[0]]), sequence[mine], step[mine])
+@borrowing
+def _follow(
+    number: NDArray[np.int64],
+    words: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    told: NDArray[np.int64],
+    keys: NDArray[np.uint64],
+    courses: NDArray[np.int64],
+    count: int,
+    most: int,
+    ended: NDArray[np.int64],
+    restarts: NDArray[np.int64],
+) -> int:
+    """Take each datagram into account; how many series there are then.
 
-    def _follow(self, key: int, sender: int, sequence: NDArray[np.int64], step: NDArray[np.int64]) -> None:
-        course = self._courses.get(key)
-        if course is None:
-            if len(self._courses) >= self._most:
-                return
-            course = self._courses[key] = _Course(sender, int(sequence[0]))
-        if course.following == UNKNOWN:
-            course.following = int(sequence[0])
-        ahead = (sequence - course.following + _HALF) % _TURN - _HALF
-        if ahead.min() >= -REORDERED and ahead.max() < LEAP and step.min() >= 0:
-            end = max(0, int((ahead + step).max()))
-            course.missed += end - int(step.sum())
-            course.following = (course.following + end) % _TURN
-            return
-        for number, records in zip(sequence.tolist(), step.tolist(), strict=True):
-            if course.following == UNKNOWN:
-                course.following = number
-            ahead_by = (number - course.following + _HALF) % _TURN - _HALF
-            if not -REORDERED <= ahead_by < LEAP:
-                self._ended[course.sender] += max(0, course.missed)
-                self.restarts[course.sender] += 1
-                course.missed, course.following, ahead_by = 0, number, 0
-            end = max(0, ahead_by + max(0, records))
-            course.missed += end - max(0, records)
-            course.following = UNKNOWN if records == UNKNOWN else (course.following + end) % _TURN
+    `words` are the first nine of each datagram, `told` the data records of those of IPFIX; `keys` is a table of a power
+    of two, open to linear probing, with the series in `courses`.
+    """
+    mask = len(keys) - 1
+    for at in range(len(number)):
+        if number[at] < 0 or lengths[at] < SHORTEST:
+            continue
+        kind, place, first, last, shift = _layout(words, at)
+        if kind < 0 or lengths[at] <= 4 * max(place, last):
+            continue
+        key = np.uint64(number[at] * 5 + kind) * _MIX
+        for word in range(first, last + 1):
+            key = (key ^ np.uint64(words[at, word] >> shift)) * _REMIX
+        slot = np.int64(key >> np.uint64(32)) & mask
+        while courses[slot, _SENDER] != _FREE and keys[slot] != key:
+            slot = (slot + 1) & mask
+        sequence = words[at, place]
+        if courses[slot, _SENDER] == _FREE:
+            if count >= most:
+                continue
+            count += 1
+            keys[slot] = key
+            courses[slot, _SENDER], courses[slot, _FOLLOWING] = number[at], sequence
+        if courses[slot, _FOLLOWING] == UNKNOWN:
+            courses[slot, _FOLLOWING] = sequence
+        ahead = (sequence - courses[slot, _FOLLOWING] + _HALF) % _TURN - _HALF
+        if ahead < -REORDERED or ahead >= LEAP:
+            ended[number[at]] += max(0, courses[slot, _MISSED])
+            restarts[number[at]] += 1
+            courses[slot, _MISSED], courses[slot, _FOLLOWING], ahead = 0, sequence, 0
+        step = words[at, 0] & 0xFFFF if kind == _FIVE else told[at] if kind == _IPFIX else 1
+        records = max(0, step)
+        end = max(0, ahead + records)
+        courses[slot, _MISSED] += end - records
+        courses[slot, _FOLLOWING] = UNKNOWN if step == UNKNOWN else (courses[slot, _FOLLOWING] + end) % _TURN
+    return count
+
+
+@inlined
+def _layout(words: NDArray[np.int64], at: int) -> tuple[int, int, int, int, int]:
+    """A datagram's kind, and by word where its number stands and, from the first to the last, whose series it is.
+
+    The last of the five says by how many bits the latter are shifted right. The kind is -1 for what has no numbers.
+    """
+    version = words[at, 0] >> 16
+    if version == 5:  # NetFlow v5; engine type and id
+        return _FIVE, 4, 5, 5, 16
+    if version == 9:  # NetFlow v9; source id
+        return _NINE, 3, 4, 4, 0
+    if version == 10:  # IPFIX; observation domain
+        return _IPFIX, 2, 3, 3, 0
+    if words[at, 0] == 5 and words[at, 1] == 1:  # sFlow, agent by IPv4; sub-agent
+        return _SFLOW, 4, 2, 3, 0
+    if words[at, 0] == 5 and words[at, 1] == 2:
+        return _SFLOW6, 7, 2, 6, 0
+    return -1, 0, 0, 0, 0

@@ -12,6 +12,8 @@ import socket
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.decode.compiled import borrowing
+
 NEAR = 1_600
 """Octets of a datagram that lie together with the others': what fits an Ethernet frame, close enough for the cache."""
 
@@ -20,6 +22,7 @@ FAR = 65_536 - NEAR
 
 SO_TIMESTAMPNS = 35
 _MSG_DONTWAIT = 0x40
+_IPV4 = int(socket.AF_INET)
 _NAME, _CONTROL = 28, 64  # octets of a sockaddr_in6; room for the one control message that is asked for
 _HEADER = np.dtype(
     {
@@ -29,8 +32,9 @@ _HEADER = np.dtype(
         "itemsize": 64,
     }
 )
-_STAMP = np.dtype({"names": ["kind", "s", "ns"], "formats": ["<i4", "<i8", "<i8"], "offsets": [12, 16, 24]})
-_MAPPED = np.frombuffer(bytes(10) + b"\xff\xff", np.uint8)
+_HEADER_OCTETS = _HEADER.itemsize
+_KIND, _SECONDS, _NANOSECONDS = 12, 16, 24  # in the control message
+_MAPPED = 0xFFFF_0000  # the second half of ::ffff:0:0 as a little-endian word, RFC 4291, 2.5.5.2
 _QUIET = frozenset({errno.EAGAIN, errno.EINTR, errno.ECONNREFUSED})
 
 
@@ -54,9 +58,12 @@ class Slots:
         self._headers["iovlen"] = 2
         self._headers["control"] = self._control.ctypes.data + at * _CONTROL
         self._headers["namelen"], self._headers["controllen"] = _NAME, _CONTROL
-        self._near = memoryview(self._octets)  # type: ignore[arg-type]  # arrays speak the buffer protocol
-        self._far = memoryview(self._beyond)  # type: ignore[arg-type]  # arrays speak the buffer protocol
-        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._lengths, self._heads = self._headers["length"], self._octets.reshape(count, NEAR)
+        self._kinds = self._control[:, _KIND : _KIND + 4].view("<i4")[:, 0]
+        self._seconds = self._control[:, _SECONDS : _SECONDS + 8].view("<i8")[:, 0]
+        self._nanoseconds = self._control[:, _NANOSECONDS : _NANOSECONDS + 8].view("<i8")[:, 0]
+        self._call = ctypes.CDLL(None, use_errno=True).recvmmsg
+        self._call.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_uint, ctypes.c_int, ctypes.c_void_p)
         self._base = self._headers.ctypes.data
 
     @property
@@ -69,78 +76,97 @@ class Slots:
 
         What an ICMP message said of an earlier datagram is no error of a socket that only listens.
         """
-        wanted = min(most, self.free)
+        used = self.used
+        wanted = min(most, self.count - used)
         if not wanted:
             return 0
-        at = ctypes.c_void_p(self._base + self.used * _HEADER.itemsize)
-        taken = int(self._libc.recvmmsg(descriptor, at, wanted, _MSG_DONTWAIT, None))
+        taken: int = self._call(descriptor, self._base + used * _HEADER_OCTETS, wanted, _MSG_DONTWAIT, None)
         if taken < 0:
             number = ctypes.get_errno()
             if number in _QUIET:
                 return 0
             raise OSError(number, os.strerror(number))
-        self.used += taken
+        self.used = used + taken
         return taken
 
     def clear(self) -> None:
         """Forget everything, and be as empty as at first."""
         self._headers["namelen"][: self.used] = _NAME
         self._headers["controllen"][: self.used] = _CONTROL
-        self._control[: self.used, 12:16] = 0
+        self._kinds[: self.used] = 0
         self.used = 0
 
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Octets of each datagram."""
-        return self._headers["length"][: self.used].astype(np.int64)
+        return self._lengths[: self.used].astype(np.int64)
 
     def stamps(self, now_ns: int) -> NDArray[np.int64]:
         """When the kernel received each datagram, ns since 1970; `now_ns` where it did not say."""
-        return self._stamped(self._control[: self.used], now_ns)
+        return self._stamped(slice(self.used), now_ns)
 
     def last_stamp(self, now_ns: int) -> int:
         """When the kernel received the last datagram."""
-        return int(self._stamped(self._control[self.used - 1 : self.used], now_ns)[0])
+        return int(self._stamped(slice(self.used - 1, self.used), now_ns)[0])
 
-    def _stamped(self, control: NDArray[np.uint8], now_ns: int) -> NDArray[np.int64]:
-        said = control[:, : _STAMP.itemsize].copy().view(_STAMP)[:, 0]
-        stamps: NDArray[np.int64] = np.where(
-            said["kind"] == SO_TIMESTAMPNS, said["s"] * 1_000_000_000 + said["ns"], now_ns
-        )
+    def _stamped(self, which: slice, now_ns: int) -> NDArray[np.int64]:
+        said = self._seconds[which] * 1_000_000_000 + self._nanoseconds[which]
+        stamps: NDArray[np.int64] = np.where(self._kinds[which] == SO_TIMESTAMPNS, said, now_ns)
         return stamps
 
     @property
     def senders(self) -> NDArray[np.uint8]:
         """Addresses (n × 16), IPv4 in its mapped form."""
-        names = self._names[: self.used]
-        found = names[:, 8:24].copy()
-        old = names[:, 0] == socket.AF_INET
-        if old.any():
-            found[old, :12] = _MAPPED
-            found[old, 12:] = names[old, 4:8]
-        return found
+        found = np.empty((self.used, 4), np.uint32)
+        _addresses(self._names.view(np.uint32), found)
+        return found.view(np.uint8)
 
     def head(self, octets: int) -> NDArray[np.uint8]:
         """The first octets of each datagram (n × octets); beyond its length they mean nothing."""
-        return self._octets.reshape(self.count, NEAR)[: self.used, :octets]
+        return self._heads[: self.used, :octets]
 
     def one(self, index: int) -> memoryview:
         """A datagram's octets; valid until `clear`."""
-        length = int(self._headers["length"][index])
-        start = index * NEAR
+        length = int(self._lengths[index])
         if length <= NEAR:
-            return self._near[start : start + length]
-        return memoryview(b"".join(self._long(index, length)))
+            return memoryview(self._heads[index, :length])  # type: ignore[arg-type]  # arrays speak the buffer protocol
+        return memoryview(self.joined(np.array([index], np.int64), np.array([length], np.int64)))  # type: ignore[arg-type]
 
-    def joined(self, chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[memoryview]:
-        """The chosen datagrams' octets, in that order; valid until `clear`. `lengths` are those of the chosen."""
-        starts = chosen * NEAR
-        view = self._near
-        if not len(lengths) or int(lengths.max()) <= NEAR:
-            return [view[a:b] for a, b in zip(starts.tolist(), (starts + lengths).tolist(), strict=True)]
-        told = zip(chosen.tolist(), lengths.tolist(), strict=True)
-        return [part for index, length in told for part in self._long(index, length)]
+    def joined(self, chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """The chosen datagrams' octets one behind the other, in that order. `lengths` are those of the chosen."""
+        octets = np.empty(int(lengths.sum()), np.uint8)
+        _join(self._octets, self._beyond, chosen, lengths, octets)
+        return octets
 
-    def _long(self, index: int, length: int) -> tuple[memoryview, memoryview]:
-        near, far = index * NEAR, index * FAR
-        return self._near[near : near + min(length, NEAR)], self._far[far : far + max(length - NEAR, 0)]
+
+@borrowing
+def _addresses(names: NDArray[np.uint32], found: NDArray[np.uint32]) -> None:
+    """Fill `found` (n × 4 words) from struct sockaddr_in and sockaddr_in6."""
+    for at in range(len(found)):
+        if names[at, 0] & 0xFFFF == _IPV4:
+            found[at, 0], found[at, 1], found[at, 2], found[at, 3] = 0, 0, _MAPPED, names[at, 1]
+        else:
+            for word in range(4):
+                found[at, word] = names[at, 2 + word]
+
+
+@borrowing
+def _join(
+    near: NDArray[np.uint8],
+    far: NDArray[np.uint8],
+    chosen: NDArray[np.int64],
+    lengths: NDArray[np.int64],
+    octets: NDArray[np.uint8],
+) -> None:
+    """Fill `octets`."""
+    # An index that cannot be negative needs no look at its sign: many octets are then copied by one instruction.
+    to = np.uint64(0)
+    for place in range(len(chosen)):
+        length = lengths[place]
+        at = np.uint64(chosen[place] * NEAR)
+        for octet in range(np.uint64(min(length, NEAR))):
+            octets[to + octet] = near[at + octet]
+        at, beyond = np.uint64(chosen[place] * FAR), to + np.uint64(NEAR)
+        for octet in range(np.uint64(max(length - NEAR, 0))):
+            octets[beyond + octet] = far[at + octet]
+        to += np.uint64(length)
