@@ -328,7 +328,7 @@ def _sent(told: Told, known: Known, held: Held, at: int, row: int, to: int, last
 @inlined
 def _fetch(told: Told, known: Known, held: Held, begin: int, end: int, tick_ns: int, base_tick: int) -> None:
     """Have what the next records will add to fetched from memory, all of it at once and not one after the other."""
-    ahead, touched, last, tick = held.ahead, 0, -1, 0
+    ahead, last, tick, touched = held.ahead, -1, 0, np.int64(0)
     mask, pair_mask = np.uint64(len(held.slots) - 1), np.uint64(len(held.pair_slots) - 1)
     for at in range(begin, end):
         _, owner, _ = _addressed(told, known, at)
