@@ -13,7 +13,9 @@ from streams.keys import ATTACHMENT, hash_words, key_array
 from streams.places import Charged, Owner, Places
 from streams.rows import SKETCH_BITS
 
-_REMEMBERED = 100_000
+REMEMBERED = 100_000
+"""Addresses, charges, MACs or exporters."""
+
 _NOBODY = -1
 _LOW = 0xFFFF_FFFF
 
@@ -65,8 +67,15 @@ class Answers:
     `homes` tells the activity partition of keys. Numbers mean something within one `age` only.
     """
 
-    def __init__(self, places: Places, scope: bytes, homes: Callable[[NDArray[np.bytes_]], NDArray[np.int64]]) -> None:
-        self._places, self._scope, self._homes = places, scope, homes
+    def __init__(
+        self,
+        places: Places,
+        scope: bytes,
+        homes: Callable[[NDArray[np.bytes_]], NDArray[np.int64]],
+        *,
+        remembered: int = REMEMBERED,
+    ) -> None:
+        self._places, self._scope, self._homes, self._remembered = places, scope, homes, remembered
         self.age = 0
         self._begin()
 
@@ -82,7 +91,7 @@ class Answers:
 
     def room(self) -> None:
         """Forget everything where there is too much: numbers that were told before mean nothing any more."""
-        if max(len(self._addresses), len(self._asked), len(self._macs), len(self._exporters)) > _REMEMBERED:
+        if max(len(self._addresses), len(self._asked), len(self._macs), len(self._exporters)) > self._remembered:
             self.age += 1
             self._begin()
 

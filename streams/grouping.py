@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from controller.domain.address import Prefix, packed
 from controller.domain.estate import Expected
-from streams.answers import Answers, Keys, Named
+from streams.answers import REMEMBERED, Answers, Keys, Named
 from streams.decode.columns import Columns
 from streams.held import Rowsheet
 from streams.places import Places
@@ -40,9 +40,10 @@ class Grouping:
         *,
         homes: Callable[[NDArray[np.bytes_]], NDArray[np.int64]],
         tick_ns: int,
+        remembered: int = REMEMBERED,
     ) -> None:
         """`homes` tells the activity partitions of keys."""
-        self.answers, self.tick_ns = Answers(places, scope, homes), tick_ns
+        self.answers, self.tick_ns = Answers(places, scope, homes, remembered=remembered), tick_ns
         self._expected = expected
 
     def told(self, flows: Columns, charge: NDArray[np.int32]) -> Told:
