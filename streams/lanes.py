@@ -155,13 +155,16 @@ class Lane:
             waiting.append(part)
             if len(waiting) < part.pieces:
                 return ()
-        pieces = self._waiting.pop(part.origin, None) if part.pieces > 1 else None
+        pieces = self._waiting.pop(part.origin, ()) if part.pieces > 1 else (part,)
+        self._waiting.pop(part.origin, None)  # pieces of a stretch that its sender told otherwise in the end
         self._seen[part.origin] = part.offset
+        overlaps = last is not None and part.first <= last
         if last is not None and part.first != last + 1:
-            self.faults.lost[part.origin] = self.faults.lost.get(part.origin, 0) + abs(part.first - last - 1)
-            if part.first <= last:
-                return ()
-        return pieces or (part,)
+            lost = part.offset - last if overlaps else part.first - last - 1
+            self.faults.lost[part.origin] = self.faults.lost.get(part.origin, 0) + lost
+        if overlaps:
+            return ()
+        return pieces
 
     def _take(self, part: Part) -> list[Verdict]:
         if part.tally:

@@ -106,7 +106,7 @@ def test_a_stretch_that_was_cut_otherwise_before_is_not_taken_twice_and_told() -
     counting.message(0, pack([Part(Kind.FRAME, "flows/0", 5, before=5)]), kafka_ns=0)
     counting.message(1, pack([Part(Kind.FRAME, "flows/0", 8, b"", b'["flows", [["h", 1]]]', before=4)]), kafka_ns=0)
     assert scored([counting]) == {}
-    assert counting.faults.lost == {"flows/0": 2}
+    assert counting.faults.lost == {"flows/0": 3}
 
 
 def test_a_lane_says_a_canary_once_all_inputs_have_come_so_far_and_once_only() -> None:
