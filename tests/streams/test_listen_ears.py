@@ -11,7 +11,7 @@ import pytest
 from controller.domain import wire
 from controller.domain.address import packed
 from streams.decode.datagrams import Datagrams, unframed
-from streams.listen.ears import BATCH, Channel, Ear, Listener, facts
+from streams.listen.ears import BATCH, LONGEST_NAP_S, NAP_S, Channel, Ear, Listener, facts, longest_nap
 from streams.listen.inbox import Inbox, Lines
 from streams.listen.running import Named, heartbeat
 from streams.listen.senders import Listed
@@ -282,3 +282,12 @@ def test_a_heartbeat_names_exporters_with_their_losses_and_the_worst_strangers(m
         "flows: 3 refused of senders not listed: 127.0.9.9 2, 192.0.2.1 1",
         "flows: 1 messages lost, why",
     )
+
+
+def test_a_nap_is_short_where_a_buffer_is_small_or_frames_shall_be_young(made: Callable[..., House]) -> None:
+    one = made(buffer=4 << 20)
+    asked = int(one.channel.ears[0].socket.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)) >= 4 << 20
+    assert not asked or longest_nap(one.channel) == pytest.approx(0.004)  # a fifth of a frame's 20 ms
+    one.channel.frame_ns = 1_000_000_000
+    assert not asked or longest_nap(one.channel) == LONGEST_NAP_S
+    assert longest_nap(made(buffer=4_096).channel) == NAP_S
