@@ -49,11 +49,13 @@ def worker(
 
 @app.command("compile")
 def compile_() -> None:
-    """Compile ahead what the first worker would wait for: once after each installation."""
+    """Compile ahead what the first worker and listener would wait for: once after each installation."""
     from streams.compiling import compile_all
+    from streams.listen import compiling as listening
 
     with _said_plainly():
         compile_all()
+        listening.compile_all()
 
 
 @app.command()
