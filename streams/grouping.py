@@ -17,7 +17,7 @@ from streams.decode.columns import Columns
 from streams.held import Rowsheet
 from streams.places import Places
 from streams.rows import Rows
-from streams.summing import Known, Told
+from streams.sheets import Known, Told
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,14 @@ from numpy.typing import NDArray
 
 from streams.classes import AMOUNTS, ODD, PORTS
 from streams.decode.interning import empty_slots
-from streams.loudest import Peers, loudest, rehashed, rehashed_words
 from streams.rows import SKETCH_BITS
-from streams.summing import (
+from streams.sheets import (
     BITS,
     BLOCK,
     CHARGE,
     FIRST,
     PAIRS,
     PLACES,
-    PORT_BITS,
     RARE,
     RARELY,
     ROWS,
@@ -26,9 +24,9 @@ from streams.summing import (
     Kinds,
     Known,
     Told,
-    counted,
-    gather,
 )
+from streams.summing import PORT_BITS, gather
+from streams.totals import Peers, counted, loudest, rehashed, rehashed_words
 
 _LEAST = 1_024
 _LINE = 64

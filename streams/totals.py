@@ -1,4 +1,4 @@
-"""Whom rows talk to most, compiled; and how their tables grow."""
+"""What rows come to in the end, compiled: their counts, whom they talk to most; and how their tables grow."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from streams.decode.compiled import compiled
 from streams.decode.interning import slot_of, slot_of_word
-from streams.summing import PAIRS, ROWS, Held
+from streams.sheets import PAIRS, ROWS, Held
 
 _TOP_PEERS = 3
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFF_FFFF)
@@ -74,3 +74,19 @@ def rehashed_words(table: NDArray[np.uint64], count: int, slots: NDArray[np.int3
         while slots[slot] >= 0:
             slot = (slot + np.uint64(1)) & mask
         slots[slot] = place
+
+
+@compiled
+def counted(held: Held, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The counts of all rows by column."""
+    rows = held.made[ROWS]
+    counts = np.zeros((rows, len(places)), np.int64)
+    for row in range(rows):
+        rare = held.rarely[row]
+        for column in range(len(places)):
+            word = places[column]
+            if word >= 0:
+                counts[row, column] = held.table[row, word]
+            elif rare >= 0:
+                counts[row, column] = held.rare[rare, -1 - word]
+    return counts

@@ -1,0 +1,103 @@
+"""How rows lie in memory while they grow, and what is known of the records that are added to them."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from streams.rows import Col
+
+
+class Told(NamedTuple):
+    """n records: what stands in them, and who is concerned."""
+
+    exporter: NDArray[np.int32]
+    receipt_ns: NDArray[np.int64]
+    duration_ns: NDArray[np.int64]
+    bytes: NDArray[np.int64]
+    packets: NDArray[np.int64]
+    flows: NDArray[np.int64]
+    sampling: NDArray[np.int64]
+    src: NDArray[np.int32]
+    dst: NDArray[np.int32]
+    dst_mac: NDArray[np.int32]
+    charge: NDArray[np.int32]
+    protocol: NDArray[np.int16]
+    src_port: NDArray[np.int32]
+    dst_port: NDArray[np.int32]
+    tcp_flags: NDArray[np.int16]
+    icmp_type: NDArray[np.int16]
+    discarded: NDArray[np.bool_]
+    ip: NDArray[np.bool_]
+    fragment: NDArray[np.bool_]
+    malformed: NDArray[np.bool_]
+    expected: NDArray[np.bool_]
+
+
+class Known(NamedTuple):
+    """What is known of whom the records name."""
+
+    speaker: NDArray[np.int64]  # of the frame's exporters: their numbers among the rows'
+    address: NDArray[np.int32]  # of the frame's addresses: their numbers, by which the next three stand
+    owner: NDArray[np.int32]  # number of a key, -1 for none of ours
+    group: NDArray[np.bool_]  # multicast or broadcast
+    bit: NDArray[np.int16]  # of a sketch
+    group_mac: NDArray[np.bool_]  # of the frame's MACs
+    paying: NDArray[np.int32]  # of charges: number of a key, -1 for nobody
+    facts: NDArray[np.int64]  # of charges: vantage, flags, interface, MAC
+    stray: NDArray[np.bool_]  # of charges
+    attached: NDArray[np.bool_]  # of keys
+    home: NDArray[np.int16]  # of keys: the activity partition
+
+
+class Kinds(NamedTuple):
+    """As what records count, as `streams.classes` has it."""
+
+    port: NDArray[np.uint8]
+    odd: NDArray[np.bool_]  # by protocol
+    amount: NDArray[np.int64]  # by column
+    place: NDArray[np.int64]  # by column: PLACES
+
+
+class Held(NamedTuple):
+    """Rows and what belongs to them, with room for more; `made` says how many there are so far."""
+
+    made: NDArray[np.int64]  # rows, pairs, bits, seconds, rows of `rare`
+    amounts: NDArray[np.int64]  # of the record at hand packets, octets, sessions; what was fetched ahead
+    ahead: NDArray[np.int64]  # 2 × BLOCK: where the next records' rows and peers are likely to stand
+    port_bits: NDArray[np.int16]  # of a sketch
+    slots: NDArray[np.int32]
+    table: NDArray[np.int64]  # rows × WORDS: see below
+    names: NDArray[np.uint64]  # the same memory
+    rarely: NDArray[np.int32]  # of rows: their row of `rare`, -1 for none
+    rare: NDArray[np.int64]  # × RARE: counts that few rows have
+    facts: NDArray[np.int64]  # × 3: flags, interface, MAC; nothing where nothing is charged
+    sketches: NDArray[np.uint8]  # of rows that do not last and to which something is charged
+    pair_slots: NDArray[np.int32]
+    pairs: NDArray[np.uint64]  # × 2: row and address in one word, and octets
+    bit_row: NDArray[np.int32]
+    bit: NDArray[np.int16]
+    second_slots: NDArray[np.int32]
+    seconds: NDArray[np.uint64]  # × 1: of rows that are spread the row, and port or source
+
+
+BLOCK = 32
+"""Records for which memory is asked at once."""
+
+ROWS, PAIRS, BITS, SECONDS, RARELY = range(5)
+"""Places in `Held.made`."""
+
+_OFTEN = (
+    Col.BYTES, Col.PACKETS, Col.FLOWS, Col.SAMPLES, Col.VARIANCE, Col.PEERS_SPREAD, Col.PORTS_SPREAD, Col.SMALL,
+    Col.PROBES, Col.BYTES_IN, Col.PACKETS_IN, Col.TALK_IN,
+)  # fmt: skip
+_SELDOM = tuple(column for column in Col if column not in _OFTEN)
+FIRST, CHARGE = 2, 3
+COUNTS = 4
+WORDS, RARE = COUNTS + len(_OFTEN), len(_SELDOM)
+"""Words of a row: two that name it (key, exporter and vantage in one, tick and span in the other), when it was first
+heard of, the charge whose facts it has, and the counts that nearly every record adds to: two lines of the cache. The
+others, RARE of them, stand elsewhere, where a row has any."""
+
+PLACES = np.array([COUNTS + _OFTEN.index(one) if one in _OFTEN else -1 - _SELDOM.index(one) for one in Col], np.int64)
+"""Of each column its word in a row; -1 less its place among the rare ones for the others."""
