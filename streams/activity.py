@@ -149,8 +149,7 @@ class Combiner:
         """One message by itself, with a body for each activity partition; b"" where there is nothing to say."""
         gathered = self.gathered(source)
         combined = self.take(value, gathered, source=source, kafka_ns=kafka_ns, memory=memory)
-        rows, told = len(gathered.flows), gathered.told(rows=1 << 30)
-        return replace(combined, rows=combined.rows + rows, bodies=tuple(b"".join(bodies) for bodies in told))
+        return replace(combined, rows=combined.rows + len(gathered.flows), bodies=tuple(gathered.whole()))
 
     def _trust(self, source: Source, kafka_ns: int) -> Trust:
         named = frozenset(str(exporter) for exporter in source.exporters) or self._devices

@@ -16,7 +16,7 @@ ROWS = 12_000
 MOST = 900_000
 """Octets of a piece, which has to fit a message of Kafka; what is larger is cut into more of them."""
 
-_LEAST_ROWS = 64
+_LEAST_ROWS, _ALL = 64, 1 << 40
 
 
 class Gathered:
@@ -61,14 +61,19 @@ class Gathered:
 
     def told(self, *, rows: int = ROWS) -> list[list[bytes]]:
         """The bodies for each partition, of so many rows at most, none where there is nothing to say; begins anew."""
-        names = self.flows.names
-        grouped = self.flows.taken()
+        names, grouped = self.flows.names, self.flows.taken()
         made = self._bodies(names, grouped, rows)
         while rows > _LEAST_ROWS and max((len(body) for one in made for body in one), default=0) > MOST:
             rows //= 2
             made = self._bodies(names, grouped, rows)
         self._begin()
         return made
+
+    def whole(self) -> list[bytes]:
+        """What one frame says: a body for each partition, however large; b"" where there is nothing to say."""
+        made = self._bodies(self.flows.names, self.flows.taken(), _ALL)
+        self._begin()
+        return [b"".join(bodies) for bodies in made]
 
     def _bodies(self, names: list[str], grouped: Sequence[Grouped], rows: int) -> list[list[bytes]]:
         made: list[list[bytes]] = [[] for _ in range(self._partitions)]

@@ -88,6 +88,17 @@ def test_a_stretch_in_pieces_says_the_same_and_says_it_once() -> None:
     assert told(pieces) == told(whole)
 
 
+def test_a_frame_by_itself_makes_one_body_for_each_partition_however_large() -> None:
+    every = [inbound(START + n, f"198.18.{n // 250}.{n % 250 + 1}") for n in range(30_000)]
+    one = Combiner(ESTATE, Rulebook(1), partitions=1)
+    (body,) = one.frame(frame(every), source=FLOWS, kafka_ns=START).bodies
+    gathered = one.gathered(FLOWS)
+    one.take(frame(every), gathered, source=FLOWS, kafka_ns=START)
+    (pieces,) = gathered.told()
+    assert len(pieces) > 1
+    assert told([[body]]) == told([pieces])
+
+
 def test_what_was_told_is_not_told_again() -> None:
     first, second = records(500, hosts=20), records(700, hosts=6_000)
     gathered = fed(COMBINER.gathered(FLOWS), [first])
