@@ -97,8 +97,14 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 def test_each_library_has_one_home() -> None:
     homes = {
         "netmiko": {"drivers/session.py"},
-        "faust": {"streams/app.py", "streams/agents.py", "streams/__main__.py"},
-        "aiokafka": {"streams/state.py", "streams/shift.py", "streams/app.py"},
+        "faust": {"streams/app.py", "streams/membership.py", "streams/__main__.py"},
+        "aiokafka": {f"streams/{name}.py" for name in ("state", "shift", "app", "membership", "inlet")},
+        "confluent_kafka": {
+            "streams/listen/outlet.py",
+            "streams/inlet.py",
+            "streams/producing.py",
+            "deploy/lab/rates/publisher.py",
+        },
         "kafka": {"streams/publish.py", "streams/granting.py", "controller/intake.py", "deploy/lab/rates/rig.py"},
         "asyncssh": {"deploy/lab/engine.py", "deploy/lab/emulators.py", "deploy/lab/rig.py", "deploy/enacting.py"},
     }
