@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from controller.domain.estate import Estate
 from controller.domain.rulebook import Rulebook
@@ -39,6 +40,10 @@ def records(count: int, *, hosts: int) -> list[dict[str, Any]]:
         one = record(at, host, **fields) if draw.random() < 0.3 else inbound(at, host, **fields)
         made.append(one)
     return made
+
+
+def home(keys: NDArray[np.bytes_]) -> NDArray[np.int64]:
+    return buckets_of(keys, 4_096) % PARTITIONS
 
 
 def fed(gathered: Gathered, frames: Iterable[Sequence[dict[str, Any]]]) -> Gathered:
@@ -112,9 +117,8 @@ def test_forgetting_who_was_asked_about_within_a_stretch_changes_nothing_but_the
     every = records(2_000, hosts=1_000)
 
     def sums(remembered: int) -> dict[Row, Any]:
-        homes = lambda keys: buckets_of(keys, 4_096) % PARTITIONS  # noqa: E731
         scope = scope_digest(FLOWS.scope)
-        grouping = Grouping(Places(ESTATE), (), scope, homes=homes, tick_ns=TICK, remembered=remembered)
+        grouping = Grouping(Places(ESTATE), (), scope, homes=home, tick_ns=TICK, remembered=remembered)
         gathered = Gathered(FLOWS.topic, Gathering(grouping), partitions=PARTITIONS)
         fed(gathered, [every[start : start + 250] for start in range(0, 2_000, 250)])
         found: dict[Row, Any] = {}
