@@ -61,7 +61,7 @@ class Rowsheet:
         """Give more room to what is nearly full."""
         old, made = self._held, self._held.made.tolist()
         rooms = _rooms(old)
-        wanted = [2 * room if room - count < 4 else room for room, count in zip(rooms, made, strict=True)]
+        wanted = [2 * room if room - count < 3 * BLOCK else room for room, count in zip(rooms, made, strict=True)]
         new = _empty(*wanted)
         for name, number in _SIZED:
             mine = made[number]
@@ -130,8 +130,9 @@ def _empty(rows: int, pairs: int, bits: int, seconds: int, rare: int) -> Held:
     table = _aligned(rows, 8 * WORDS).view(np.int64)
     return Held(
         made=np.zeros(5, np.int64),
-        amounts=np.zeros(4, np.int64),
-        ahead=np.empty((2, BLOCK), np.int64),
+        amounts=np.zeros(3, np.int64),
+        ahead_names=np.empty((BLOCK, 5), np.uint64),
+        ahead_whom=np.empty((BLOCK, 4), np.int64),
         port_bits=PORT_BITS,
         slots=empty_slots(rows),
         table=table,

@@ -63,8 +63,9 @@ class Held(NamedTuple):
     """Rows and what belongs to them, with room for more; `made` says how many there are so far."""
 
     made: NDArray[np.int64]  # rows, pairs, bits, seconds, rows of `rare`
-    amounts: NDArray[np.int64]  # of the record at hand packets, octets, sessions; what was fetched ahead
-    ahead: NDArray[np.int64]  # 2 × BLOCK: where the next records' rows and peers are likely to stand
+    amounts: NDArray[np.int64]  # of the record at hand packets, octets, sessions
+    ahead_names: NDArray[np.uint64]  # BLOCK × 5, of the next records: names of rows, hashes, slots of peers and seconds
+    ahead_whom: NDArray[np.int64]  # BLOCK × 4: address, owner, whether everybody hears it, and what row there may be
     port_bits: NDArray[np.int16]  # of a sketch
     slots: NDArray[np.int32]
     table: NDArray[np.int64]  # rows × WORDS: see below

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.classes import SMALL, marks, of_protocol
-from streams.decode.compiled import borrowing, compiled, inlined
-from streams.decode.interning import place_of, place_of_word, slot_of, slot_of_word
+from streams.decode.compiled import borrowing, compiled, fetch, inlined
+from streams.decode.interning import place_from, place_of_word, slot_of, slot_of_word
 from streams.keys import hash_words
 from streams.rows import MAX_COUNT, SKETCH_BITS, Col
 from streams.sheets import (
@@ -40,7 +40,7 @@ _DE_BRUIJN = 0x077C_B531
 _PLACE_OF_BIT = np.argsort([(_DE_BRUIJN << bit & 0xFFFF_FFFF) >> 27 for bit in range(32)])
 """Which bit it is, by the first five of a de Bruijn sequence shifted so far (Leiserson, Prokop and Randall 1998)."""
 
-_HALF = np.uint64(32)
+_HALF, _ONE, _SPAN = np.uint64(32), np.uint64(1), np.uint64(0xFF_FFFF)
 
 _FOR_ALL, _STRAY = 1 << Col.GROUP, 1 << Col.LOOPED  # in packets, as what is looped is counted
 
@@ -131,10 +131,10 @@ def _charge(held: Held, row: int, facts: NDArray[np.int64], charge: int, lasts: 
 
 
 @inlined
-def _row(high: np.uint64, low: np.uint64, stamp: int, held: Held) -> int:
-    """The row of this name, and note that it was heard of at this time."""
+def _row(high: np.uint64, low: np.uint64, hashed: np.uint64, stamp: int, held: Held) -> int:
+    """The row of this name, which hashes to that, and note that it was heard of at this time."""
     made, table = held.made, held.table
-    row = place_of(high, low, held.slots, held.names, made[ROWS])
+    row = place_from(hashed, high, low, held.slots, held.names, made[ROWS])
     if row == made[ROWS]:
         made[ROWS] = row + 1
         table[row, FIRST], table[row, CHARGE] = stamp, -1
@@ -197,11 +197,11 @@ def _met(
 
 @inlined
 def _room(held: Held) -> bool:
-    """Whether one more record can be added, whatever is new in it."""
-    made = held.made
-    contacts = made[PAIRS] < len(held.pairs) and made[SECONDS] < len(held.seconds)
-    rows = made[ROWS] + 3 <= len(held.table) and made[RARELY] + 3 <= len(held.rare)
-    return bool(contacts and rows and made[BITS] + 2 <= len(held.bit))
+    """Whether BLOCK more records can be added, whatever is new in them: each may have three rows."""
+    made, more = held.made, 3 * BLOCK
+    contacts = made[PAIRS] + more <= len(held.pairs) and made[SECONDS] + more <= len(held.seconds)
+    rows = made[ROWS] + more <= len(held.table) and made[RARELY] + more <= len(held.rare)
+    return bool(contacts and rows and made[BITS] + more <= len(held.bit))
 
 
 @inlined
@@ -230,51 +230,83 @@ def _sent(told: Told, known: Known, held: Held, at: int, row: int, to: int, last
         _add(table, row, _VARIANCE, _times(amounts[0], rate - 1))
     if to < 0:
         return
-    port = int(told.dst_port[at])
-    second, bit = port, int(held.port_bits[port])
-    if known.attached[known.paying[charge]]:
-        source = int(known.address[max(told.src[at], 0)])
-        second, bit = source + _SOURCES, int(known.bit[source])
     new = _met(made, held.pair_slots, held.pairs, row, to, amounts[1])
     if lasts:
         table[row, _PEERS] += 1000 * new
+        second = _second(told, known, at)
         table[row, _PORTS] += 1000 * _is_new(made, held.second_slots, held.seconds, row, second)
         return
     if new:
         _mark(made, held.sketches, held.bit_row, held.bit, row, int(known.bit[to]))
+    if known.attached[known.paying[charge]]:
+        bit = int(known.bit[known.address[max(told.src[at], 0)]])
+    else:
+        bit = int(held.port_bits[told.dst_port[at]])
     _mark(made, held.sketches, held.bit_row, held.bit, row, SKETCH_BITS + bit)
 
 
 @inlined
-def _fetch(told: Told, known: Known, held: Held, begin: int, end: int, tick_ns: int, base_tick: int) -> None:
-    """Have what the next records will add to fetched from memory, all of it at once and not one after the other."""
-    ahead, last, tick, touched = held.ahead, -1, 0, np.int64(0)
+def _second(told: Told, known: Known, at: int) -> int:
+    """What is counted beside the peer: the port, and of those behind an attachment who sent."""
+    if known.attached[known.paying[told.charge[at]]]:
+        return int(known.address[max(told.src[at], 0)]) + _SOURCES
+    return int(told.dst_port[at])
+
+
+@inlined
+def _meet(told: Told, known: Known, held: Held, begin: int, end: int, tick_ns: int, base_tick: int) -> None:
+    """Note whom the next records concern, and have the slots of their rows fetched from memory."""
+    names, whom = held.ahead_names, held.ahead_whom
+    last, tick, mask = -1, 0, np.uint64(len(held.slots) - 1)
+    for at in range(begin, end):
+        place, charge = at - begin, told.charge[at]
+        to, owner, everybody = _addressed(told, known, at)
+        paying = int(known.paying[charge])
+        if told.receipt_ns[at] != last:
+            last = int(told.receipt_ns[at])
+            tick = last // tick_ns - base_tick
+        who, vantage = (paying, known.facts[charge, 0]) if paying >= 0 else (max(owner, 0), _EDGE)
+        high = np.uint64(who << 32 | known.speaker[told.exporter[at]] << 8 | vantage)
+        low = np.uint64(tick << 24 | span_of(told.duration_ns[at], tick_ns))
+        hashed = slot_of(high, low)
+        names[place, 0], names[place, 1], names[place, 2] = high, low, hashed
+        whom[place, 0], whom[place, 1], whom[place, 2] = to, owner, everybody
+        fetch(held.slots, hashed & mask, 0)
+
+
+@inlined
+def _approach(told: Told, known: Known, held: Held, begin: int, end: int) -> None:
+    """Have what the next records will add to fetched: all of it at once, and not one after the other."""
+    names, whom = held.ahead_names, held.ahead_whom
     mask, pair_mask = np.uint64(len(held.slots) - 1), np.uint64(len(held.pair_slots) - 1)
-    for at in range(begin, end):
-        _, owner, _ = _addressed(told, known, at)
-        paying = int(known.paying[told.charge[at]])
-        who, vantage = (paying, known.facts[told.charge[at], 0]) if paying >= 0 else (owner, _EDGE)
-        ahead[0, at - begin] = -1
-        if who >= 0:
-            if told.receipt_ns[at] != last:
-                last = int(told.receipt_ns[at])
-                tick = last // tick_ns - base_tick
-            high = np.uint64(who << 32 | known.speaker[told.exporter[at]] << 8 | vantage)
-            low = np.uint64(tick << 24 | span_of(told.duration_ns[at], tick_ns))
-            ahead[0, at - begin] = held.slots[slot_of(high, low) & mask]
-    for at in range(begin, end):
-        row, to = ahead[0, at - begin], told.dst[at]
-        ahead[1, at - begin] = -1
+    second_mask = np.uint64(len(held.second_slots) - 1)
+    for place in range(end - begin):
+        row = held.slots[names[place, 2] & mask]
+        whom[place, 3] = row
         if row >= 0:
-            touched += held.table[row, 0] + held.table[row, WORDS // 2]
-            if to >= 0 and known.paying[told.charge[at]] >= 0:
-                word = np.uint64(row) << _HALF | np.uint64(known.address[to])
-                ahead[1, at - begin] = held.pair_slots[slot_of_word(word) & pair_mask]
-    for at in range(begin, end):
-        pair = ahead[1, at - begin]
-        if pair >= 0:
-            touched += np.int64(held.pairs[pair, 0])
-    held.amounts[3] = touched
+            fetch(held.names, row, 0)
+            fetch(held.names, row, WORDS // 2)
+            if whom[place, 0] >= 0 and known.paying[told.charge[begin + place]] >= 0:
+                slot = slot_of_word(np.uint64(row) << _HALF | np.uint64(whom[place, 0])) & pair_mask
+                names[place, 3] = slot
+                fetch(held.pair_slots, slot, 0)
+                if names[place, 1] & _SPAN > _ONE:
+                    second = np.uint64(row) << _HALF | np.uint64(_second(told, known, begin + place))
+                    names[place, 4] = slot_of_word(second) & second_mask
+                    fetch(held.second_slots, names[place, 4], 0)
+                else:
+                    fetch(held.sketches, row, 0)
+            else:
+                whom[place, 3] = -1
+    for place in range(end - begin):
+        if whom[place, 3] >= 0:
+            pair = held.pair_slots[names[place, 3]]
+            if pair >= 0:
+                fetch(held.pairs, pair, 0)
+            if names[place, 1] & _SPAN > _ONE:
+                second = held.second_slots[names[place, 4]]
+                if second >= 0:
+                    fetch(held.seconds, second, 0)
 
 
 @borrowing
@@ -282,54 +314,60 @@ def gather(
     told: Told,
     known: Known,
     held: Held,
-    begin: int,
+    first: int,
     tick_ns: int,
     base_tick: int,
     homes: NDArray[np.int16],
     kinds: Kinds,
 ) -> int:
-    """Add records from `begin` on to rows, and tell of each the partition that counts it, 0 where it is nobody's.
+    """Add records from `first` on to rows, and tell of each the partition that counts it, 0 where it is nobody's.
 
     Returns the first record for which there was no room, or how many there are. Ticks count from `base_tick`, before
     which there is none.
     """
-    amounts = held.amounts
-    last, tick = -1, 0
-    for at in range(begin, len(homes)):
+    for begin in range(first, len(homes), BLOCK):
+        end = min(begin + BLOCK, len(homes))
         if not _room(held):
-            return at
-        if (at - begin) % BLOCK == 0:
-            _fetch(told, known, held, at, min(at + BLOCK, len(homes)), tick_ns, base_tick)
-        charge, rate = told.charge[at], told.sampling[at]
-        to, owner, everybody = _addressed(told, known, at)
-        paying, loops = np.int64(known.paying[charge]), known.stray[charge] and everybody
-        homes[at] = 0
-        if paying < 0 and owner < 0 and not loops:
-            continue
-        if told.receipt_ns[at] != last:
-            last = int(told.receipt_ns[at])
-            tick = last // tick_ns - base_tick
-        span = span_of(told.duration_ns[at], tick_ns)
-        low, exporter = np.uint64(tick << 24 | span), known.speaker[told.exporter[at]] << 8
+            return begin
+        _meet(told, known, held, begin, end, tick_ns, base_tick)
+        _approach(told, known, held, begin, end)
+        for at in range(begin, end):
+            homes[at] = _gathered(told, known, held, at, at - begin, kinds)
+    return len(homes)
+
+
+@inlined
+def _gathered(told: Told, known: Known, held: Held, at: int, place: int, kinds: Kinds) -> int:
+    """Add one record."""
+    amounts, names, whom = held.amounts, held.ahead_names, held.ahead_whom
+    to, owner, everybody = whom[place, 0], whom[place, 1], whom[place, 2] != 0
+    charge, rate = told.charge[at], told.sampling[at]
+    paying, loops = np.int64(known.paying[charge]), known.stray[charge] and everybody
+    home = 0
+    if paying >= 0 or owner >= 0 or loops:
+        high, low, hashed, stamp = names[place, 0], names[place, 1], names[place, 2], told.receipt_ns[at]
+        exporter = known.speaker[told.exporter[at]] << 8
         amounts[0], amounts[1] = _times(told.packets[at], rate), _times(told.bytes[at], rate)
         amounts[2] = _times(told.flows[at], rate)
         said = _said(told, at, kinds)
         # Whom the record concerns comes last to first: the first of them has the record counted.
         whose = _looping(told, known, at, loops)
         if whose >= 0:
-            row = _row(np.uint64(whose << 32 | exporter | _EDGE), low, last, held)
+            other = np.uint64(whose << 32 | exporter | _EDGE)
+            row = _row(other, low, slot_of(other, low), stamp, held)
             _add_all(held, row, _STRAY, kinds)
-            homes[at] = known.home[whose]
+            home = int(known.home[whose])
         if owner >= 0:
-            row = _row(np.uint64(owner << 32 | exporter | _EDGE), low, last, held)
+            other = np.uint64(owner << 32 | exporter | _EDGE)
+            row = _row(other, low, slot_of(other, low), stamp, held)
             _add(held.table, row, _BYTES_IN, amounts[1])
             _add(held.table, row, _PACKETS_IN, amounts[0])
             _add_all(held, row, said & _IN, kinds)
-            homes[at] = known.home[owner]
+            home = int(known.home[owner])
         if paying >= 0:
-            row = _row(np.uint64(paying << 32 | exporter | known.facts[charge, 0]), low, last, held)
-            _sent(told, known, held, at, row, to, span > 1)
+            row = _row(high, low, hashed, stamp, held)
+            _sent(told, known, held, at, row, to, low & _SPAN > _ONE)
             said |= (_FOR_ALL if everybody else 0) | (_STRAY if loops else 0)
             _add_all(held, row, said & ~_IN, kinds)
-            homes[at] = known.home[paying]
-    return len(homes)
+            home = int(known.home[paying])
+    return home

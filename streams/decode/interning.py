@@ -64,8 +64,16 @@ def place_of(high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: N
 
     Open addressing with linear probing; `slots` has a power of two of places, not all of them taken.
     """
+    return place_from(slot_of(high, low), high, low, slots, table, count)
+
+
+@inlined
+def place_from(
+    hashed: np.uint64, high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], count: int
+) -> int:
+    """The same for a pair of which `slot_of` is known."""
     mask = np.uint64(len(slots) - 1)
-    slot = slot_of(high, low) & mask
+    slot = hashed & mask
     while True:
         found = slots[slot]
         if found < 0:
