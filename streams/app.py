@@ -24,7 +24,7 @@ from controller.domain.decision import ENDED
 from controller.domain.errors import BadInput
 from controller.domain.wire import Heartbeat
 from streams.agents import Message
-from streams.membership import credentials, transport
+from streams.membership import credentials, faults, transport
 from streams.shift import Crew, Shift, Turn, scored, silent
 from streams.tally import Tally, exporters_document
 
@@ -195,7 +195,7 @@ class Worker:
             sources=scored(lanes),
             exporters=exporters_document(tally),
             silent=silent(lanes),
-            notes=tuple(shift.remarks()) if shift else ("no partitions",),
+            notes=(*(shift.remarks() if shift else ("no partitions",)), *faults(self._app)),
         )
 
     def _highwater(self, at: TopicPartition) -> int | None:

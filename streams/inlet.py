@@ -6,6 +6,8 @@ aiokafka copies what it fetches six times, and sums it up in plain C
 
 import asyncio
 import logging
+import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeAlias
@@ -36,6 +38,9 @@ AT_ONCE = 1000
 LOOK_S = 0.2
 """How long to wait at once, and so for the end of it."""
 
+TOGETHER_S = 0.005
+"""How long others may come to the first message: to hand over each by itself costs more than to score it."""
+
 REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
 
@@ -46,6 +51,7 @@ class Inlet:
         """Raises BrokerUnavailable when settings cannot be used. The group is never joined: librdkafka wants a name."""
         self._read: set[TopicPartition] = set()
         self._closed = False
+        self.faults: Counter[str] = Counter()  # what the broker said that librdkafka gets over by itself, and how often
         try:
             self._consumer = Consumer(
                 {
@@ -59,6 +65,7 @@ class Inlet:
                     "fetch.wait.max.ms": access.settings.tempo.fetch_wait_ms,
                     "fetch.queue.backoff.ms": FULL_MS,
                     "queued.max.messages.kbytes": AHEAD_KIB,
+                    "error_cb": self._heard,
                 },
                 logger=log,
             )
@@ -99,19 +106,29 @@ class Inlet:
         while wait_s > 0 and not taken and not self._closed:
             first = self._consumer.poll(LOOK_S)
             wait_s -= LOOK_S
-            for message in () if first is None else (first, *self._consumer.consume(AT_ONCE, 0)):
-                if (record := _record(message)) is not None:
+            if first is None:
+                continue
+            time.sleep(TOGETHER_S)
+            for message in (first, *self._consumer.consume(AT_ONCE, 0)):
+                if (error := message.error()) is not None:
+                    self._wrong(message, error)
+                else:
+                    record = _record(message)
                     taken.setdefault(TopicPartition(record.topic, record.partition), []).append(record)
         return taken
 
-
-def _record(message: Message) -> Record | None:
-    topic, partition, offset = message.topic(), message.partition(), message.offset()
-    if (error := message.error()) is not None:
+    def _wrong(self, message: Message, error: KafkaError) -> None:
         if error.fatal() or error.code() in REFUSED:
-            raise BrokerUnavailable(f"{topic}: {error.str()}")
-        log.warning("%s/%s: %s", topic, partition, error.str())
-        return None
+            raise BrokerUnavailable(f"{message.topic()}: {error.str()}")
+        log.warning("%s/%s: %s", message.topic(), message.partition(), error.str())
+        self.faults[f"{message.topic()}/{message.partition()}: {error.name()}"] += 1
+
+    def _heard(self, error: KafkaError) -> None:
+        self.faults[f"reading: {error.name()}"] += 1
+
+
+def _record(message: Message) -> Record:
+    topic, partition, offset = message.topic(), message.partition(), message.offset()
     assert topic is not None  # noqa: S101 - what is no error has a place
     assert partition is not None  # noqa: S101
     assert offset is not None  # noqa: S101

@@ -94,6 +94,11 @@ class _Consumer(Consumer):
         await super().seek_wait(partitions)
         self._read_offset.update({tp: offset or None for tp, offset in partitions.items()})
 
+    @property
+    def faults(self) -> Mapping[str, int]:
+        """What the broker said that reading got over, and how often."""
+        return cast("_Thread", self._thread).inlet.faults
+
 
 class _Link(Transport):
     """Faust's transport with the consumer above."""
@@ -107,6 +112,11 @@ def transport(app: faust.App, access: Access) -> Transport:
     link = _Link(app.conf.broker_consumer, app)
     link.access = access
     return link
+
+
+def faults(app: faust.App) -> list[str]:
+    """What was wrong with reading so far and did not end it, as an operator should hear it."""
+    return [f"{what} ({times} times)" for what, times in cast("_Consumer", app.consumer).faults.items()]
 
 
 def credentials(access: Access) -> SASLCredentials | SSLCredentials | None:

@@ -11,6 +11,7 @@ from aiokafka import TopicPartition
 from controller.domain import wire
 from controller.domain.errors import BrokerUnavailable
 from deploy.broker import EmbeddedBroker
+from deploy.ports import free_port
 from streams.broker import Access, BrokerSettings, Security
 from streams.inlet import Inlet
 from streams.publish import Publisher
@@ -94,6 +95,21 @@ def test_what_is_not_read_is_neither_sought_nor_known(broker: EmbeddedBroker) ->
         assert inlet.highwater(ONE) is None
 
     with_an_inlet(broker, act)
+
+
+def test_a_broker_that_is_away_is_counted_and_waited_for() -> None:
+    inlet = Inlet(Access(BrokerSettings(f"127.0.0.1:{free_port()}")), group="test-inlet")
+
+    async def run() -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            inlet.read({ONE: 0})
+            while "reading: _ALL_BROKERS_DOWN" not in inlet.faults:
+                assert await inlet.take(0.3) == {}
+
+    try:
+        asyncio.run(run())
+    finally:
+        inlet.close()
 
 
 def test_nothing_comes_of_nothing_and_closing_ends_the_waiting(broker: EmbeddedBroker) -> None:
