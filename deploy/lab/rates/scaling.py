@@ -3,7 +3,8 @@
 import json
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from deploy.apache import ApacheKafka
 from deploy.lab.rates import figures
 from deploy.lab.rates.crowd import EXPORTERS
 from deploy.lab.rates.lines import FRAME_RECORDS
+from deploy.lab.rates.meter import cpu_s
 from deploy.lab.rates.rig import NotMeasured, Rig, rig
 from deploy.lab.rates.stencils import RECORDS
 
@@ -39,8 +41,16 @@ def by_frame(kafka: ApacheKafka, folder: Path, *, rate: float, seconds: float) -
     return found
 
 
-def drained(kafka: ApacheKafka, folder: Path, *, workers: int, records: int) -> float:
-    """Records of NetFlow v5 a second that so many workers take off a topic that was filled before they came.
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What workers did with what was piled up for them."""
+
+    per_s: float  # records a second, all together
+    shares: Sequence[float]  # CPU-seconds of each worker for a million records that they took in together
+
+
+def drained(kafka: ApacheKafka, folder: Path, *, workers: int, records: int) -> Drained:
+    """How many workers take NetFlow v5 off a topic that was filled before they came.
 
     Raises NotMeasured when they are done between two heartbeats, or not at all.
     """
@@ -49,18 +59,21 @@ def drained(kafka: ApacheKafka, folder: Path, *, workers: int, records: int) -> 
         for number in range(workers):
             one.worker(f"w{number}")
         seen: list[tuple[int, int]] = []  # when, and how many records were taken in
+        spent: list[list[float]] = []  # CPU-seconds of each worker by then
 
         def done() -> bool:
             held = len(one.beats) == workers and one.on_shift()
             if held:
                 seen.append((max(beat.at_ns for beat in one.beats), one.scored()))
+                spent.append([cpu_s([pid]) for pid in one.workers])
             return held and one.scored() >= records
 
         one.until(done, deadline_s=DRAINS_S, of=f"{workers} workers to take in {records} records")
     found = figures.pace(seen, wanted=records)
     if found is None:
         raise NotMeasured(f"{workers} workers were done with {records} records at once")
-    return found
+    taken = (seen[-1][1] - seen[0][1]) / 1e6
+    return Drained(found, [round((end - begin) / taken, 3) for begin, end in zip(spent[0], spent[-1], strict=True)])
 
 
 def _fill(one: Rig, records: int) -> None:
