@@ -1,5 +1,8 @@
 """What the contributions in the windows tell beyond their sums: whom a subject talks to, and since when it is loud."""
 
+from itertools import pairwise
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,14 +12,24 @@ from streams.rows import Col
 from streams.windows import Ints, Views
 
 
-def peers(views: Views, chosen: Ints) -> dict[int, list[tuple[bytes, int]]]:
-    """By subject: whom these views saw it talk to of late, with octets, the loudest first.
+class Talk(NamedTuple):
+    """Whom a subject talks to."""
+
+    peers: list[bytes]  # the loudest first
+    octets: int  # of the loudest
+    total: int
+
+
+def talks(views: Views, chosen: Ints) -> dict[int, Talk]:
+    """By subject: whom these views saw it talk to of late.
 
     One exporter's word counts for each peer, the largest: several see the same packets.
     """
     mask = np.zeros(len(views.slot), np.bool_)
     mask[chosen] = True
     view, peer, octets = _told(views, mask)
+    if not len(view):
+        return {}
     words = np.frombuffer(peer.tobytes(), ">u8").reshape(-1, 2).astype(np.uint64)
     known, which = interned(words[:, 0], words[:, 1])
     seen, place = interned(view.astype(np.uint64), which.astype(np.uint64))
@@ -28,11 +41,14 @@ def peers(views: Views, chosen: Ints) -> dict[int, list[tuple[bytes, int]]]:
     np.maximum.at(loudest, place, by_view)
     high, low = known[pairs[:, 1].astype(np.int64)].T
     order = np.lexsort((low, high, -loudest, pairs[:, 0]))
-    found: dict[int, list[tuple[bytes, int]]] = {}
     raw = np.stack((high, low), axis=1)[order].astype(">u8").view("V16").reshape(-1).tolist()
-    for slot, one, amount in zip(pairs[order, 0].tolist(), raw, loudest[order].tolist(), strict=True):
-        found.setdefault(slot, []).append((one, amount))
-    return found
+    slot, loudest = pairs[order, 0], loudest[order]
+    starts = np.flatnonzero(np.append(True, slot[1:] != slot[:-1]))
+    heads = zip(slot[starts].tolist(), loudest[starts].tolist(), np.add.reduceat(loudest, starts).tolist(), strict=True)
+    cuts = pairwise([*starts.tolist(), len(raw)])
+    return {
+        one: Talk(raw[low:high], first, total) for (one, first, total), (low, high) in zip(heads, cuts, strict=True)
+    }
 
 
 def _told(views: Views, mask: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bytes_], Ints]:
