@@ -15,6 +15,9 @@ from streams.decode.compiled import compiled
 
 Ints = NDArray[np.int64]
 
+MILLI = 1000
+"""What is scaled is kept in thousandths."""
+
 MOST = 1 << 58
 """Largest scaled figure: sixteen of them can be added up. A terabyte a second, in thousandths of an octet, is 2^50."""
 
@@ -295,15 +298,28 @@ def _put_scaled(
         place, size, at = places[pieces[piece, 0]], pieces[piece, 1], pieces[piece, 2]
         if place < 0:
             continue
-        told = octets[at : at + size * length]
-        if size == 1:
-            _add_scaled(told, table, rows, place, weights, by)
-        elif size == 2:
-            _add_scaled(told.view(np.uint16), table, rows, place, weights, by)
-        elif size == 4:
-            _add_scaled(told.view(np.uint32), table, rows, place, weights, by)
-        else:
-            _add_scaled(told.view(np.int64), table, rows, place, weights, by)
+        add_scaled(octets[at : at + size * length], size, table, rows, place, weights, by)
+
+
+@compiled
+def add_scaled(
+    told: NDArray[np.uint8],
+    size: int,
+    table: Ints,
+    rows: NDArray[np.int32],
+    place: int,
+    weights: NDArray[np.float64],
+    by: int,
+) -> None:
+    """Add figures of so many octets to a column of a table, each times its weight and rounded down, `by` times."""
+    if size == 1:
+        _add_scaled(told, table, rows, place, weights, by)
+    elif size == 2:
+        _add_scaled(told.view(np.uint16), table, rows, place, weights, by)
+    elif size == 4:
+        _add_scaled(told.view(np.uint32), table, rows, place, weights, by)
+    else:
+        _add_scaled(told.view(np.int64), table, rows, place, weights, by)
 
 
 @compiled

@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.rulebook import Detectors, Scoring
+from streams.amounts import MILLI
 from streams.decode.compiled import compiled
 from streams.detect.spoofed_source import FEW
 from streams.habits import HABITS, Habits
 from streams.rows import SKETCH_BITS, Col, Flag
-from streams.windows import DISTINCT, MILLI, SUMMED, Ints, Views
+from streams.windows import DISTINCT, SUMMED, Ints, Views
 
 _SUMMED = np.array(SUMMED, np.int64)
 _PACKETS, _PROBES = SUMMED.index(Col.PACKETS), SUMMED.index(Col.PROBES)
@@ -82,7 +83,7 @@ class Gate:
         """
         tick_s = views.tick_ms / 1000
         seen = Seen(
-            views.first, views.other, views.refs, views.flags, views.fast, views.slow, views.lane, views.rate,
+            views.first, views.other, views.refs, views.flags, views.fast, views.slow, views.lane, views.lasting.rate,
             views.second, views.sketch.view(np.uint64).reshape(len(views.sketch), -1),
             habits.habit, habits.habit_tick,
         )  # fmt: skip

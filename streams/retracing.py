@@ -1,5 +1,6 @@
 """What the contributions in the windows tell beyond their sums: whom a subject talks to, and since when it is loud."""
 
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -8,6 +9,7 @@ from numpy.typing import NDArray
 
 from streams.decode.compiled import compiled
 from streams.decode.interning import interned
+from streams.lots import Lot
 from streams.rows import Col
 from streams.windows import Ints, Views
 
@@ -53,10 +55,10 @@ def talks(views: Views, chosen: Ints) -> dict[int, Talk]:
 
 def _told(views: Views, mask: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bytes_], Ints]:
     """View, peer and octets of whatever contributions of these views tell of peers."""
-    lots = [*views.recent, *(lot for lots in views.lasting.values() for lot in lots)]
+    lots = [*((lot, 0) for lot in views.recent), *((one.lot, one.told) for one in views.lasting.lots)]
     parts = []
-    for lot in lots:
-        told = _whose(lot.view, lot.peer_of, mask)
+    for lot, first in lots:
+        told = _whose(lot.view, lot.peer_of, first, mask)
         if len(told):
             parts.append((lot.view[lot.peer_of[told]], lot.peer[told], lot.peer_bytes[told].astype(np.int64)))
     if not parts:
@@ -66,10 +68,10 @@ def _told(views: Views, mask: NDArray[np.bool_]) -> tuple[Ints, NDArray[np.bytes
 
 
 @compiled
-def _whose(view: NDArray[np.int32], peer_of: NDArray[np.int32], mask: NDArray[np.bool_]) -> Ints:
-    """Which peers stand with a contribution of one of these views."""
-    found, count = np.empty(len(peer_of), np.int64), 0
-    for at in range(len(peer_of)):
+def _whose(view: NDArray[np.int32], peer_of: NDArray[np.int32], first: int, mask: NDArray[np.bool_]) -> Ints:
+    """Which peers, from `first` on, stand with a contribution of one of these views."""
+    found, count = np.empty(len(peer_of) - first, np.int64), 0
+    for at in range(first, len(peer_of)):
         found[count] = at
         count += mask[view[peer_of[at]]]
     return found[:count].copy()
@@ -78,18 +80,14 @@ def _whose(view: NDArray[np.int32], peer_of: NDArray[np.int32], mask: NDArray[np
 def onset(views: Views, view: int, tick: int) -> int:
     """Receipt of the first record of the present burst: back over ticks at least a quarter as loud as the last."""
     by_tick: dict[int, tuple[float, float, int]] = {}
-    lasting = [lot for lots in views.lasting.values() for lot in lots if lot.start[0] == tick]
-    spans = [*([1] * len(views.recent)), *(int(lot.end[0] - lot.start[0]) for lot in lasting)]
-    for lot, ticks in zip((*views.recent, *lasting), spans, strict=True):
-        mine = np.flatnonzero(lot.view == view)
-        if len(mine):
-            start = int(lot.start[mine[0]])
-            octets, packets, first = by_tick.get(start, (0.0, 0.0, 1 << 62))
-            by_tick[start] = (
-                octets + int(lot.amounts.some(Col.BYTES)[mine].sum()) / ticks,
-                packets + int(lot.amounts.some(Col.PACKETS)[mine].sum()) / ticks,
-                min(first, int(lot.first_ns[mine].min())),
-            )
+    for lot, mine, ticks in _heard(views, view, tick):
+        start = int(lot.start[mine[0]])
+        octets, packets, first = by_tick.get(start, (0.0, 0.0, 1 << 62))
+        by_tick[start] = (
+            octets + int(lot.amounts.some(Col.BYTES)[mine].sum()) / ticks,
+            packets + int(lot.amounts.some(Col.PACKETS)[mine].sum()) / ticks,
+            min(first, int(lot.first_ns[mine].min())),
+        )
     onset, level = 0, (0.0, 0.0)
     for start in sorted(by_tick, reverse=True):
         octets, packets, first = by_tick[start]
@@ -97,3 +95,17 @@ def onset(views: Views, view: int, tick: int) -> int:
             break
         onset, level = first, (max(octets, level[0]), max(packets, level[1]))
     return onset
+
+
+def _heard(views: Views, view: int, tick: int) -> Iterator[tuple[Lot, Ints, int]]:
+    """Contributions of a view within their tick, and those heard of in this one that last: of each so many ticks."""
+    for lot in views.recent:
+        mine = np.flatnonzero(lot.view == view)
+        if len(mine):
+            yield lot, mine, 1
+    for one in views.lasting.lots:
+        lot = one.lot
+        mine = np.flatnonzero((lot.view == view) & (lot.start == tick))
+        ticks = lot.end[mine] - tick
+        for length in np.unique(ticks).tolist():
+            yield lot, mine[ticks == length], length

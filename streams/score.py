@@ -15,7 +15,7 @@ from controller.domain.rulebook import Rulebook
 from controller.domain.verdict import Verdict
 from controller.domain.wire import DecisionNote
 from streams import keys, saved
-from streams.amounts import raised
+from streams.amounts import MILLI, raised
 from streams.baseline import Shape, empty_shape, hour_of_week, learn_shapes
 from streams.detecting import Detecting
 from streams.folding import Additions, folded, grouped
@@ -33,7 +33,7 @@ from streams.speaking import Speaker
 from streams.standing import Judge
 from streams.subjects import Subjects
 from streams.suffering import Suffering
-from streams.windows import LEARNED, MILLI, Ints, Views
+from streams.windows import LEARNED, Ints, Views
 
 _HABITS = np.array([HABITS.index(column) if column in HABITS else -1 for column in Col])
 _SENT = np.array([place for place, column in enumerate(HABITS) if column < Col.BYTES_IN])
@@ -270,7 +270,7 @@ class Scorer:
         """How many windows from `end` on hold nothing but flows that last over all of them."""
         if self._speaker.busy or self._suffering.busy or not self._views.still():
             return 0
-        known = [limit, self._pending.first(), self._views.next_end()]
+        known = [limit, self._pending.first(), self._views.lasting.next_end()]
         windows = (min(tick for tick in known if tick is not None) - end) // self._window_ticks
         now = self._sensors.heard(end - 1)
         while windows > 0 and not np.array_equal(now, self._sensors.heard(end - 1 + windows * self._window_ticks)):

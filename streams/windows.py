@@ -5,22 +5,21 @@ taken off exactly as it was put on, so that the order of arrival leaves no trace
 """
 
 from collections import deque
-from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.amounts import narrow
+from streams.amounts import MILLI, narrow
 from streams.decode.compiled import compiled
 from streams.folding import Additions
-from streams.lots import Lot, distinct
+from streams.lasting import Lasting
+from streams.lots import Lot
 from streams.rows import NCOL, SKETCH_BITS, Col, Flag
 
 Ints = NDArray[np.int64]
 
 FAST_S, SLOW_S = 1.0, 4.0
-MILLI = 1000
 LEARNED = (Col.BYTES, Col.PACKETS, Col.MAIL)
 _SKETCH_BYTES = 2 * SKETCH_BITS // 8
 
@@ -38,9 +37,6 @@ SPARSE = 4
 """Room is given back when there is so many times as much as is taken."""
 
 _LEAST = 256
-_EVERY = np.arange(NCOL)
-_VARIANCE = np.where(_EVERY == Col.VARIANCE, _EVERY, -1)
-_PLAIN = np.where(_EVERY == Col.VARIANCE, -1, _EVERY)
 
 
 def _places(columns: tuple[Col, ...]) -> Ints:
@@ -66,10 +62,7 @@ class Views:
         self._size = 0
         self.recent: deque[Lot] = deque()
         self._aging = 0  # lots at the left of `recent` that left the fast window
-        self.lasting: dict[int, list[Lot]] = {}
-        self.rate = np.zeros((1, NCOL), np.int64)  # row 0 stays zero
-        self._lasts = np.zeros(1, np.int64)  # flows by row of `rate`
-        self._lanes: list[int] = []
+        self.lasting = Lasting(tick_ms)
         self._grow(_LEAST)
 
     def _grow(self, room: int) -> None:
@@ -85,7 +78,7 @@ class Views:
         self._lay(max(2 * len(held), _LEAST), held)
         self._size, self._free = len(held), []
         self.first, self.other = place[np.maximum(self.first, -1)], place[self.other]
-        for lot in (*self.recent, *chain.from_iterable(self.lasting.values())):
+        for lot in (*self.recent, *(one.lot for one in self.lasting.lots)):
             lot.view[:] = place[lot.view]
 
     def _lay(self, room: int, held: Ints) -> None:
@@ -120,7 +113,7 @@ class Views:
     other: NDArray[np.int32]  # the next view of the same subject, -1 none
     fast: Ints
     slow: Ints
-    lane: NDArray[np.int32]  # the row of `rate` that holds what lasts; 0 nothing does
+    lane: NDArray[np.int32]  # the row of `lasting.rate` that holds what lasts; 0 nothing does
     learned: Ints
     sketch: NDArray[np.uint8]
 
@@ -194,41 +187,12 @@ class Views:
             _count(self.refs, lot.view, -1)
         while self._aging < len(self.recent) and self.recent[self._aging].start[0] <= tick - self.fast_ticks:
             self._age()
-        for end in sorted(end for end in self.lasting if end <= tick):
-            for lot in self.lasting.pop(end):
-                self._last(lot, -1)
+        self.lasting.advance(tick, self.lane, self.refs)
 
     def _age(self) -> None:
         lot = self.recent[self._aging]
         lot.amounts.put(self.fast, lot.view, _SUMMED, -1)
         self._aging += 1
-
-    def _last(self, lot: Lot, by: int) -> None:
-        """Put flows that last on or take them off; a view has a row of `rate` while it has such flows."""
-        new, _ = distinct(lot.view[self.lane[lot.view] == 0].astype(np.int64), self._size)
-        if len(new):
-            while len(self._lanes) < len(new):
-                room = len(self.rate)
-                self._lanes += range(2 * room - 1, room - 1, -1)
-                self.rate = np.concatenate((self.rate, np.zeros_like(self.rate)))
-                self._lasts = np.concatenate((self._lasts, np.zeros_like(self._lasts)))
-            self.lane[new] = self._lanes[-len(new) :]
-            del self._lanes[-len(new) :]
-        lane, seconds = self.lane[lot.view], self._seconds(lot)
-        lot.amounts.put_scaled(self.rate, lane, _PLAIN, MILLI / seconds, by)
-        # The variance of a rate falls with the square of time.
-        lot.amounts.put_scaled(self.rate, lane, _VARIANCE, MILLI / (seconds * seconds), by)
-        _count(self._lasts, lane, by)
-        _count(self.refs, lot.view, by)
-        over = lot.view[self._lasts[lane] == 0].astype(np.int64)
-        if len(over):
-            over, _ = distinct(over, self._size)
-            self._lanes += self.lane[over].tolist()
-            self.lane[over] = 0
-
-    def _seconds(self, lot: Lot) -> NDArray[np.float64]:
-        """Over how long each contribution of flows that last spreads."""
-        return (lot.end - lot.start) * np.float64(self.tick_ms / 1000)
 
     def sums(self, views: Ints, tick: int) -> tuple[Ints, Ints, Ints]:
         """Counts of these views (each once, n × NCOL) in `tick`, in the fast window and in the slow one."""
@@ -255,10 +219,6 @@ class Views:
             view = self.other[view].astype(np.int64)
         every = np.concatenate(found) if found else np.zeros(0, np.int64)
         return every[self.refs[every] > 0]
-
-    def next_end(self) -> int | None:
-        """The next tick in which a lasting flow ends."""
-        return min(self.lasting, default=None)
 
     def still(self) -> bool:
         """True when nothing is in the sliding windows: what there is, lasts."""
@@ -291,9 +251,7 @@ class Views:
 
     def put_lasting(self, lot: Lot) -> None:
         """Count flows that last, each until its end."""
-        self._last(lot, 1)
-        for end, part in lot.by_end():
-            self.lasting.setdefault(end, []).append(part)
+        self.lasting.put(lot, self.lane, self.refs)
 
     def _learn(self, lot: Lot, weights: NDArray[np.float64]) -> None:
         """Add to what the window of baselines holds, in thousandths."""
@@ -311,7 +269,7 @@ class Views:
         ones = np.bitwise_count(words).reshape(len(views), 2, 2, _SKETCH_BYTES // 16).sum(axis=3)
         ones[age > 1] = 0
         ones[age == 1, 1] = 0
-        spread = self.rate[self.lane[views][:, None], (Col.PEERS_SPREAD, Col.PORTS_SPREAD)] / (MILLI * MILLI)
+        spread = self.lasting.rate[self.lane[views][:, None], (Col.PEERS_SPREAD, Col.PORTS_SPREAD)] / (MILLI * MILLI)
         estimate: NDArray[np.float64] = DISTINCT[ones.max(axis=1)] + spread
         return estimate
 
@@ -352,9 +310,8 @@ class Views:
         return heard, learned
 
     def _outlasting(self, start: int, ticks: int) -> None:
-        for end, lots in self.lasting.items():
-            for lot in lots:
-                self._learn_lasting(lot, np.full(len(lot), min(end - start, ticks)))
+        for one in self.lasting.lots:  # for none of the ticks of the window where it has ended
+            self._learn_lasting(one.lot, np.clip(one.lot.end - start, 0, ticks))
 
 
 def _lot(rows: Additions, tick: int, low: int, high: int, end: Ints) -> Lot:
