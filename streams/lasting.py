@@ -11,6 +11,9 @@ from streams.decode.compiled import compiled
 from streams.lots import Ints, Lot
 from streams.rows import NCOL, Col
 
+SPARSE = 4
+"""What is left of a lot is put by itself when so many times as much has been there."""
+
 _VARIANCE = int(Col.VARIANCE)
 
 
@@ -96,7 +99,7 @@ class Lasting:
 
 def _lighter(one: Ending) -> Ending:
     """The same without those that have ended, where they are most of it."""
-    if 2 * one.gone <= len(one.lot):
+    if SPARSE * (len(one.lot) - one.gone) > len(one.lot):
         return one
     return Ending(one.rest(), one.ends, [cut - one.gone for cut in one.cuts])
 

@@ -55,7 +55,9 @@ class Recorder:
     def __init__(self, judge: Judge, register: Register, subjects: Subjects, sensors: Sensors, views: Views) -> None:
         self._judge, self._register = judge, register
         self._subjects, self._sensors, self._views = subjects, sensors, views
-        self._outsider = lru_cache(_REMEMBERED)(self._foreign)  # who is attacked is attacked in tick after tick
+        # Who is attacked is attacked in tick after tick.
+        self._spelled = lru_cache(_REMEMBERED)(lambda raw: str(unpacked(raw)))
+        self._outsider = lru_cache(_REMEMBERED)(self._foreign)
 
     def claim(self, claims: Sequence[Claim]) -> None:
         """Put what log lines claim on record; lines of one kind and sender add up and fade.
@@ -174,7 +176,7 @@ class Recorder:
         """The sentence, with whom it is addressed to and what is to be said of who saw it."""
         text, told = hits.told(at)
         facts = {name: _plain(fact) for name, fact in told.items()}
-        text += _addressed(accused.talk, facts)
+        text += self._addressed(accused.talk, facts)
         if accused.doubted:
             text += f"; {accused.source} has just changed its sampling rate"
         if accused.number in crowds:
@@ -183,13 +185,19 @@ class Recorder:
             facts |= {"exporter_accuses": loud, "exporter_subjects": among}
         return text, facts
 
+    def _addressed(self, talk: Talk, facts: Facts) -> str:
+        if not talk.total:
+            return ""
+        address, share = self._spelled(talk.peers[0]), talk.octets / talk.total
+        facts |= {"to": address, "to_share": round(share, 3)}
+        return f"; to {address} {share:.0%}" if share >= _CROWD_SHARE else f"; to many, {address} {share:.0%} of it"
+
     def _outside(self, peers: list[bytes]) -> list[str]:
         return list(islice(filter(None, map(self._outsider, peers)), TOP_PEERS))
 
     def _foreign(self, raw: bytes) -> str:
         """The text of an address that is none of ours; "" for one that is."""
-        address = unpacked(raw)
-        return "" if self._subjects.is_ours(address) else str(address)
+        return "" if self._subjects.is_ours(unpacked(raw)) else self._spelled(raw)
 
     def attribute(self, seen: Look, blames: list[Blame], *, end_ns: int) -> set[int]:
         """Put attributions on record; returns the subjects that are blamed."""
@@ -208,14 +216,6 @@ class Recorder:
             )
             self._judge.put(standing, entry)
         return set(slots)
-
-
-def _addressed(talk: Talk, facts: Facts) -> str:
-    if not talk.total:
-        return ""
-    address, share = str(unpacked(talk.peers[0])), talk.octets / talk.total
-    facts |= {"to": address, "to_share": round(share, 3)}
-    return f"; to {address} {share:.0%}" if share >= _CROWD_SHARE else f"; to many, {address} {share:.0%} of it"
 
 
 def _crowds(seen: Look, hits: list[Hits], views: Views) -> dict[int, tuple[int, int]]:

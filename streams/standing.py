@@ -93,17 +93,26 @@ class Judge:
 
         What is excused counts only where nothing else passes *watch*.
         """
-        weighed = [(self.force(entry, now_ns), entry) for entry in standing.entries]
-        living = [one for one in weighed if _lives(*one, now_ns)]
-        if len(living) < len(weighed):
-            standing.entries = [entry for _, entry in living]
-            standing.news = True
-        _forget_onset(standing)
-        plain = [one for one in living if not one[1].excuse]
+        plain: list[tuple[float, Entry]] = []
+        excused: list[tuple[float, Entry]] = []
+        flow = lines = False
+        for entry in standing.entries:
+            force = self.force(entry, now_ns)
+            if force >= FAINT if not entry.note else now_ns - entry.at_ns < NOTE_S * 1e9:
+                (excused if entry.excuse else plain).append((force, entry))
+                if entry.strength > 0:
+                    flow, lines = flow or entry.witness == FLOW, lines or entry.witness != FLOW
+        if len(plain) + len(excused) < len(standing.entries):
+            living = [entry for _, entry in (*plain, *excused)]
+            standing.entries, standing.news = [entry for entry in standing.entries if entry in living], True
+        # Traffic, or lines, of which no evidence is left began at no time.
+        if not flow:
+            standing.first_bad_ns = 0
+        if not lines:
+            standing.first_line_ns = 0
         score = score_of([force for force, _ in plain])
         finding, chosen = Finding.OFFENDER, plain
-        if score < self._watch and len(plain) < len(living):
-            excused = [one for one in living if one[1].excuse]
+        if excused and score < self._watch:
             other = score_of([force for force, _ in excused])
             if other > score:
                 _, strongest = max(excused, key=lambda one: (one[0], one[1].detector, one[1].source))
@@ -163,22 +172,3 @@ def found(standing: Standing, detector: str, source: str) -> Entry | None:
         if one.detector == detector and one.source == source:
             return one
     return None
-
-
-def _lives(force: float, entry: Entry, now_ns: int) -> bool:
-    return now_ns - entry.at_ns < NOTE_S * 1e9 if entry.note else force >= FAINT
-
-
-def _forget_onset(standing: Standing) -> None:
-    """Traffic, or lines, of which no evidence is left began at no time."""
-    flow = lines = False
-    for entry in standing.entries:
-        if entry.strength > 0:
-            if entry.witness == FLOW:
-                flow = True
-            else:
-                lines = True
-    if not flow:
-        standing.first_bad_ns = 0
-    if not lines:
-        standing.first_line_ns = 0
