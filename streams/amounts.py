@@ -134,7 +134,43 @@ def summed(parts: Sequence[Counts], place: Sequence[NDArray[np.int32]], places: 
     sums = np.zeros((len(spoken), places), np.int64)
     for part, where in zip(parts, place, strict=True):
         _sum(part.octets, part.pieces, part.length, where, into, sums)
-    return Counts.of({number: narrow(row) for number, row in zip(spoken, sums, strict=True)}, places)
+    octets, pieces = _narrowed(sums, np.array(spoken, np.int64))
+    return Counts(places, octets, pieces)
+
+
+@compiled
+def _narrowed(sums: Ints, numbers: Ints) -> tuple[NDArray[np.uint8], Ints]:
+    """Columns, which stand as rows here, in the least width each; see `narrow`."""
+    count = sums.shape[1]
+    pieces, at = np.empty((len(numbers), 3), np.int64), 0
+    for piece in range(len(numbers)):
+        low, high = 0, 0
+        for figure in sums[piece]:
+            low, high = min(low, figure), max(high, figure)
+        size = 8
+        if low >= 0 and count > 0:
+            size = 1 if high < 1 << 8 else 2 if high < 1 << 16 else 4 if high < 1 << 32 else 8
+        pieces[piece, 0], pieces[piece, 1], pieces[piece, 2] = numbers[piece], size, at
+        at += (size * count + 7) // 8 * 8
+    octets = np.zeros(at, np.uint8)
+    for piece in range(len(numbers)):
+        size, at = pieces[piece, 1], pieces[piece, 2]
+        into = octets[at : at + size * count]
+        if size == 1:
+            _fill(into, sums[piece])
+        elif size == 2:
+            _fill(into.view(np.uint16), sums[piece])
+        elif size == 4:
+            _fill(into.view(np.uint32), sums[piece])
+        else:
+            _fill(into.view(np.int64), sums[piece])
+    return octets, pieces
+
+
+@compiled
+def _fill(into: NDArray[Any], figures: Ints) -> None:
+    for at in range(len(figures)):
+        into[at] = figures[at]
 
 
 @compiled

@@ -10,28 +10,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from streams import sketches
 from streams.amounts import MILLI, narrow
 from streams.decode.compiled import compiled
 from streams.folding import Additions
 from streams.lasting import Lasting
 from streams.lots import Lot
-from streams.rows import NCOL, SKETCH_BITS, Col, Flag
+from streams.rows import NCOL, Col, Flag
 
 Ints = NDArray[np.int64]
 
 FAST_S, SLOW_S = 1.0, 4.0
 LEARNED = (Col.BYTES, Col.PACKETS, Col.MAIL)
-_SKETCH_BYTES = 2 * SKETCH_BITS // 8
 
 SUMMED = (
     Col.BYTES, Col.PACKETS, Col.FRAGMENTS, Col.MALFORMED, Col.ODD, Col.PROBES, Col.MAIL, Col.BYTES_IN, Col.PACKETS_IN,
 )  # fmt: skip
 """Columns of which sums stand ready, for everybody's first look; the others are added up for those who get a second."""
-
-
-DISTINCT = -SKETCH_BITS * np.log(np.maximum(SKETCH_BITS - np.arange(SKETCH_BITS + 1), 0.5) / SKETCH_BITS)
-"""How many there were, by how many bits of a sketch they set: linear counting over 256 bits (Whang, Vander-Zanden and
-Taylor 1990), good to some 5 % up to a few hundred."""
 
 SPARSE = 4
 """Room is given back when there is so many times as much as is taken."""
@@ -99,7 +94,7 @@ class Views:
         for name in ("fast", "slow"):
             widened(name, (len(SUMMED),), np.int64)
         widened("learned", (len(LEARNED),), np.int64)
-        widened("sketch", (2, _SKETCH_BYTES), np.uint8)
+        widened("sketch", (2, sketches.SKETCH_BYTES), np.uint8)
 
     live: NDArray[np.bool_]
     slot: Ints  # of a view that was let go of it stands until another takes its place
@@ -236,7 +231,7 @@ class Views:
             self.put_recent(lot)
             self._learn(lot, np.full(len(lot), float(MILLI)))
             second = tick // self.second_ticks
-            _sketched(self.sketch, self.second, view, rows.bit_row, rows.bit, second)
+            sketches.drawn(self.sketch, self.second, view, rows.bit_row, rows.bit, second)
         if brief < len(rows):
             lot = _lot(rows, tick, brief, len(rows), tick + rows.span[brief:])
             self.put_lasting(lot)
@@ -263,15 +258,8 @@ class Views:
 
     def contacts(self, views: Ints, tick: int) -> NDArray[np.float64]:
         """Distinct peers and ports a second (n × 2) in the fuller of the last two seconds."""
-        second = tick // self.second_ticks
-        age = second - self.second[views]
-        words = self.sketch[views].view(np.uint64)
-        ones = np.bitwise_count(words).reshape(len(views), 2, 2, _SKETCH_BYTES // 16).sum(axis=3)
-        ones[age > 1] = 0
-        ones[age == 1, 1] = 0
-        spread = self.lasting.rate[self.lane[views][:, None], (Col.PEERS_SPREAD, Col.PORTS_SPREAD)] / (MILLI * MILLI)
-        estimate: NDArray[np.float64] = DISTINCT[ones.max(axis=1)] + spread
-        return estimate
+        words, second = sketches.as_words(self.sketch), tick // self.second_ticks
+        return sketches.contacts(words, self.second, self.lane, self.lasting.rate, views, second)
 
     @property
     def occupied(self) -> bool:
@@ -367,19 +355,3 @@ def _placed(interface: Ints, mac: Ints, view: Ints, interfaces: Ints, macs: Ints
         if counts[at]:
             interface[view[at]] = max(interface[view[at]], interfaces[at])
             mac[view[at]] = max(mac[view[at]], macs[at])
-
-
-@compiled
-def _sketched(
-    sketch: NDArray[np.uint8], second: Ints, view: Ints, bit_row: NDArray[np.int32], bits: NDArray[np.int16], now: int
-) -> None:
-    """Set bits of this second; what stood there becomes the second before, if it is."""
-    for at in range(len(bits)):
-        one = view[bit_row[at]]
-        if second[one] < now:
-            words = sketch[one].view(np.uint64)
-            for place in range(words.shape[1]):
-                words[1, place] = words[0, place] if second[one] == now - 1 else np.uint64(0)
-                words[0, place] = 0
-            second[one] = now
-        sketch[one, 0, bits[at] >> 3] |= np.uint8(1 << (bits[at] & 7))
