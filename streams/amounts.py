@@ -15,6 +15,9 @@ from streams.decode.compiled import compiled
 
 Ints = NDArray[np.int64]
 
+MILLI = 1000
+"""What is scaled is kept in thousandths."""
+
 MOST = 1 << 58
 """Largest scaled figure: sixteen of them can be added up. A terabyte a second, in thousandths of an octet, is 2^50."""
 
@@ -131,7 +134,43 @@ def summed(parts: Sequence[Counts], place: Sequence[NDArray[np.int32]], places: 
     sums = np.zeros((len(spoken), places), np.int64)
     for part, where in zip(parts, place, strict=True):
         _sum(part.octets, part.pieces, part.length, where, into, sums)
-    return Counts.of({number: narrow(row) for number, row in zip(spoken, sums, strict=True)}, places)
+    octets, pieces = _narrowed(sums, np.array(spoken, np.int64))
+    return Counts(places, octets, pieces)
+
+
+@compiled
+def _narrowed(sums: Ints, numbers: Ints) -> tuple[NDArray[np.uint8], Ints]:
+    """Columns, which stand as rows here, in the least width each; see `narrow`."""
+    count = sums.shape[1]
+    pieces, at = np.empty((len(numbers), 3), np.int64), 0
+    for piece in range(len(numbers)):
+        low, high = 0, 0
+        for figure in sums[piece]:
+            low, high = min(low, figure), max(high, figure)
+        size = 8
+        if low >= 0 and count > 0:
+            size = 1 if high < 1 << 8 else 2 if high < 1 << 16 else 4 if high < 1 << 32 else 8
+        pieces[piece, 0], pieces[piece, 1], pieces[piece, 2] = numbers[piece], size, at
+        at += (size * count + 7) // 8 * 8
+    octets = np.zeros(at, np.uint8)
+    for piece in range(len(numbers)):
+        size, at = pieces[piece, 1], pieces[piece, 2]
+        into = octets[at : at + size * count]
+        if size == 1:
+            _fill(into, sums[piece])
+        elif size == 2:
+            _fill(into.view(np.uint16), sums[piece])
+        elif size == 4:
+            _fill(into.view(np.uint32), sums[piece])
+        else:
+            _fill(into.view(np.int64), sums[piece])
+    return octets, pieces
+
+
+@compiled
+def _fill(into: NDArray[Any], figures: Ints) -> None:
+    for at in range(len(figures)):
+        into[at] = figures[at]
 
 
 @compiled
@@ -295,15 +334,28 @@ def _put_scaled(
         place, size, at = places[pieces[piece, 0]], pieces[piece, 1], pieces[piece, 2]
         if place < 0:
             continue
-        told = octets[at : at + size * length]
-        if size == 1:
-            _add_scaled(told, table, rows, place, weights, by)
-        elif size == 2:
-            _add_scaled(told.view(np.uint16), table, rows, place, weights, by)
-        elif size == 4:
-            _add_scaled(told.view(np.uint32), table, rows, place, weights, by)
-        else:
-            _add_scaled(told.view(np.int64), table, rows, place, weights, by)
+        add_scaled(octets[at : at + size * length], size, table, rows, place, weights, by)
+
+
+@compiled
+def add_scaled(
+    told: NDArray[np.uint8],
+    size: int,
+    table: Ints,
+    rows: NDArray[np.int32],
+    place: int,
+    weights: NDArray[np.float64],
+    by: int,
+) -> None:
+    """Add figures of so many octets to a column of a table, each times its weight and rounded down, `by` times."""
+    if size == 1:
+        _add_scaled(told, table, rows, place, weights, by)
+    elif size == 2:
+        _add_scaled(told.view(np.uint16), table, rows, place, weights, by)
+    elif size == 4:
+        _add_scaled(told.view(np.uint32), table, rows, place, weights, by)
+    else:
+        _add_scaled(told.view(np.int64), table, rows, place, weights, by)
 
 
 @compiled

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from controller.domain.rulebook import Detectors, Rulebook
 from controller.domain.verdict import Fact, Finding, TrafficClass
@@ -22,6 +23,8 @@ from streams.detect import (
 )
 from streams.reading import Floats, Reading
 from streams.rows import Col
+
+Ints = NDArray[np.int64]
 
 LEAST = 0.05
 """Strength below which nothing is said."""
@@ -56,15 +59,15 @@ DETECTORS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Hit:
-    """One detector on one subject. `told` makes the sentence when somebody wants it."""
+class Hits:
+    """One detector on some subjects. `told` makes a sentence when somebody wants it: of whom, by place."""
 
-    at: int  # place in the reading
     detector: str
-    strength: float
     traffic: TrafficClass
-    told: Callable[[], tuple[str, dict[str, Fact]]]
-    excuse: str = ""
+    told: Callable[[int], tuple[str, dict[str, Fact]]]
+    at: list[int]  # places in the reading
+    strengths: list[float]
+    excuses: list[str]
     note: bool = False
 
 
@@ -74,8 +77,11 @@ class Detecting:
     def __init__(self, rules: Rulebook) -> None:
         self._rules = rules
 
-    def hits(self, now: Reading) -> Iterator[Hit]:
+    def hits(self, now: Reading) -> list[Hits]:
         """Everything that is said of the subjects of a reading."""
+        return [one for one in self._hits(now) if one.at]
+
+    def _hits(self, now: Reading) -> Iterator[Hits]:
         rules = self._rules.detectors
         wanted = (1.0 - self._rules.scoring.expected_weight) * _share(
             now.rate[:, Col.EXPECTED_BYTES], now.rate[:, Col.BYTES]
@@ -87,62 +93,64 @@ class Detecting:
         for detector in DETECTORS:
             seen = net if detector.volume else now
             strength = detector.strength(seen, rules)
-            for at in np.flatnonzero(strength >= LEAST).tolist():
-                excuse = Finding.LOOP.value if looped[at] else ""
-                yield self._hit(detector, seen, at, float(strength[at]), excuse)
+            at = np.flatnonzero(strength >= LEAST)
+            excuses = [Finding.LOOP.value if one else "" for one in looped[at].tolist()]
+            yield self._found(detector, seen, at, strength[at], excuses)
             if detector.volume:
                 yield from self._excused(detector, now, strength, wanted, answered)
-        yield from self._victims(now)
-        yield from self._unjudged(net)
+        yield self._victims(now)
+        yield self._unjudged(net)
 
     def _excused(
         self, detector: Detector, now: Reading, net: Floats, wanted: Floats, answered: Floats
-    ) -> Iterator[Hit]:
+    ) -> Iterator[Hits]:
         """What would have been said, had the subject not answered or been expected to send so much."""
         maybe = np.flatnonzero((np.maximum(wanted, answered) >= _EXCUSED_FROM) & (net < LEAST))
         if not len(maybe):
             return
-        seen = now.pick(maybe)
-        strength = detector.strength(seen, self._rules.detectors)
-        for place in np.flatnonzero(strength >= LEAST).tolist():
-            at = int(maybe[place])
-            excuse = Finding.EXPECTED if wanted[at] >= answered[at] else Finding.VICTIM
-            yield self._hit(detector, now, at, float(strength[place]), excuse.value)
+        strength = detector.strength(now.pick(maybe), self._rules.detectors)
+        loud = np.flatnonzero(strength >= LEAST)
+        at = maybe[loud]
+        expected = (wanted[at] >= answered[at]).tolist()
+        excuses = [Finding.EXPECTED.value if one else Finding.VICTIM.value for one in expected]
+        yield self._found(detector, now, at, strength[loud], excuses)
 
-    def _hit(self, detector: Detector, seen: Reading, at: int, strength: float, excuse: str) -> Hit:
+    def _found(self, detector: Detector, seen: Reading, at: Ints, strengths: Floats, excuses: list[str]) -> Hits:
         rules = self._rules.detectors
-        return Hit(at, detector.name, strength, detector.traffic, lambda: detector.say(seen, at, rules), excuse)
+        return Hits(
+            detector.name,
+            detector.traffic,
+            lambda one: detector.say(seen, one, rules),
+            at.tolist(),
+            strengths.tolist(),
+            excuses,
+        )
 
-    def _victims(self, now: Reading) -> Iterator[Hit]:
+    def _victims(self, now: Reading) -> Hits:
         rules = self._rules.detectors
         strength = victim.strength(now, rules)
-        for at in np.flatnonzero(strength >= LEAST).tolist():
-            yield Hit(
-                at,
-                "victim",
-                float(strength[at]),
-                TrafficClass.ALL,
-                _later(victim.say, now, at, rules),
-                Finding.VICTIM.value,
-            )
+        at = np.flatnonzero(strength >= LEAST)
+        return Hits(
+            "victim",
+            TrafficClass.ALL,
+            lambda one: victim.say(now, one, rules),
+            at.tolist(),
+            strength[at].tolist(),
+            [Finding.VICTIM.value] * len(at),
+        )
 
-    def _unjudged(self, net: Reading) -> Iterator[Hit]:
+    def _unjudged(self, net: Reading) -> Hits:
         rules, minimum = self._rules.detectors, self._rules.scoring.baseline_min_age_s
-        for at in np.flatnonzero(flood_ratio.unjudged(net, rules)).tolist():
-            yield Hit(
-                at,
-                "flood_ratio",
-                0.0,
-                TrafficClass.ALL,
-                _later(lambda seen, place, by: flood_ratio.say_young(seen, place, by, minimum), net, at, rules),
-                note=True,
-            )
-
-
-def _later(
-    say: Callable[[Reading, int, Detectors], tuple[str, dict[str, Fact]]], now: Reading, at: int, rules: Detectors
-) -> Callable[[], tuple[str, dict[str, Fact]]]:
-    return lambda: say(now, at, rules)
+        at = np.flatnonzero(flood_ratio.unjudged(net, rules)).tolist()
+        return Hits(
+            "flood_ratio",
+            TrafficClass.ALL,
+            lambda one: flood_ratio.say_young(net, one, rules, minimum),
+            at,
+            [0.0] * len(at),
+            [""] * len(at),
+            note=True,
+        )
 
 
 def _share(part: Floats, whole: Floats) -> Floats:

@@ -3,10 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from streams.amounts import MILLI
 from streams.decode.compiled import compiled, inlined
 from streams.reading import CONFIDENCE, Floats
 from streams.rows import Col
-from streams.windows import MILLI, Ints, Views
+from streams.windows import Ints, Views
 
 _PACKETS, _VARIANCE, _RECEIVED = int(Col.PACKETS), int(Col.VARIANCE), int(Col.BYTES_IN)
 _CLASSES = np.isin(list(Col), (Col.FRAGMENTS, Col.MALFORMED, Col.ODD, Col.MAIL, Col.SYN_ONLY, Col.PROBES))
@@ -24,7 +25,7 @@ def rates(views: Views, active: Ints, tick: int, *, burst: float) -> tuple[Float
     tick_s = views.tick_ms / 1000
     windows = views.sums(active, tick)
     lengths = (tick_s, views.fast_ticks * tick_s, views.slow_ticks * tick_s)
-    found: tuple[Floats, Floats] = _estimated(*windows, *lengths, views.rate, views.lane, active, float(burst))
+    found: tuple[Floats, Floats] = _estimated(*windows, *lengths, views.lasting.rate, views.lane, active, float(burst))
     return found
 
 

@@ -6,20 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.rulebook import Detectors, Scoring
+from streams.amounts import MILLI
 from streams.decode.compiled import compiled
 from streams.detect.spoofed_source import FEW
 from streams.habits import HABITS, Habits
-from streams.rows import SKETCH_BITS, Col, Flag
-from streams.windows import DISTINCT, MILLI, SUMMED, Ints, Views
+from streams.rows import Col, Flag
+from streams.sketches import as_words, touched
+from streams.windows import SUMMED, Ints, Views
 
 _SUMMED = np.array(SUMMED, np.int64)
 _PACKETS, _PROBES = SUMMED.index(Col.PACKETS), SUMMED.index(Col.PROBES)
-_SPREADS = (int(Col.PEERS_SPREAD), int(Col.PORTS_SPREAD))
 _SPOOFED = int(Flag.SPOOFED)
 _PERSISTING = np.array([HABITS.index(column) for column in (Col.REPLIES, Col.PROBES, Col.LOGINS)])
-_WORDS = SKETCH_BITS // 64
-_ONES, _PAIRS, _FOURS = np.uint64(0x5555555555555555), np.uint64(0x3333333333333333), np.uint64(0x0F0F0F0F0F0F0F0F)
-_EIGHTS = np.uint64(0x0101010101010101)
 
 
 class Least(NamedTuple):
@@ -82,8 +80,8 @@ class Gate:
         """
         tick_s = views.tick_ms / 1000
         seen = Seen(
-            views.first, views.other, views.refs, views.flags, views.fast, views.slow, views.lane, views.rate,
-            views.second, views.sketch.view(np.uint64).reshape(len(views.sketch), -1),
+            views.first, views.other, views.refs, views.flags, views.fast, views.slow, views.lane, views.lasting.rate,
+            views.second, as_words(views.sketch),
             habits.habit, habits.habit_tick,
         )  # fmt: skip
         fast_s = min(views.fast_ticks * tick_s, self._burst_s)
@@ -139,33 +137,10 @@ def _passed(
 @compiled
 def _scans(seen: Seen, view: int, second: int, least: NDArray[np.float64]) -> bool:
     while view >= 0:
-        if seen.refs[view] > 0 and _contacts(seen, view, second, least):
-            return True
+        if seen.refs[view] > 0:
+            age, rate = second - seen.second[view], seen.rate[seen.lane[view]]
+            for kind in range(2):
+                if touched(seen.sketch, view, kind, age, rate) >= least[kind]:
+                    return True
         view = seen.other[view]
     return False
-
-
-@compiled
-def _contacts(seen: Seen, view: int, second: int, least: NDArray[np.float64]) -> bool:
-    """Whether a view's estimate of distinct peers or ports is as large as that; see `Views.contacts`."""
-    age = second - seen.second[view]
-    for kind in range(2):
-        ones = 0
-        for before in range(2 - age):  # the second before counts while this one is young
-            found = 0
-            for word in range(_WORDS):
-                found += _bits(seen.sketch[view, (2 * before + kind) * _WORDS + word])
-            ones = max(ones, found)
-        spread = seen.rate[seen.lane[view], _SPREADS[kind]] / (MILLI * MILLI)
-        if spread + DISTINCT[ones] >= least[kind]:
-            return True
-    return False
-
-
-@compiled
-def _bits(word: np.uint64) -> int:
-    """How many bits are set: added up in pairs, fours and octets."""
-    word -= (word >> np.uint64(1)) & _ONES
-    word = (word & _PAIRS) + ((word >> np.uint64(2)) & _PAIRS)
-    word = (word + (word >> np.uint64(4))) & _FOURS
-    return int((word * _EIGHTS) >> np.uint64(56))

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -42,21 +41,15 @@ class Lot:
             of[mine].astype(np.int32), self.peer[mine], self.peer_bytes[mine], self.learns[chosen],
         )  # fmt: skip
 
-    def by_end(self) -> Sequence[tuple[int, "Lot"]]:
-        """A lot in memory of its own for each tick in which some of these end."""
-        if not len(self):
-            return []
-        ascending = bool((np.diff(self.end) >= 0).all() and (np.diff(self.peer_of) >= 0).all())
-        whole = self if ascending else self.part(np.argsort(self.end, kind="stable"))
-        cuts = [0, *(np.flatnonzero(np.diff(whole.end)) + 1).tolist(), len(self)]
-        peers = np.searchsorted(whole.peer_of, cuts).tolist()
-        return [
-            (int(whole.end[low]), whole._cut(low, high, first, last))
-            for (low, high), (first, last) in zip(pairwise(cuts), pairwise(peers), strict=True)
-        ]
+    def by_end(self) -> "Lot":
+        """The same in the order in which they end, in memory of its own."""
+        if (np.diff(self.end) >= 0).all() and (np.diff(self.peer_of) >= 0).all():
+            return self.cut(0, len(self))
+        return self.part(np.argsort(self.end, kind="stable"))
 
-    def _cut(self, low: int, high: int, first: int, last: int) -> "Lot":
-        """Contributions from `low` up to, not with, `high`, which end together, and their peers."""
+    def cut(self, low: int, high: int) -> "Lot":
+        """Contributions from `low` up to, not with, `high`, in memory of their own; `peer_of` ascends."""
+        first, last = np.searchsorted(self.peer_of, (low, high)).tolist()
         rows, peers = slice(low, high), slice(first, last)
         return Lot(
             _alike(self.start[rows]), _alike(self.end[rows]), self.view[rows].copy(), self.amounts.cut(low, high),

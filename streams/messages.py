@@ -183,9 +183,8 @@ def _arrivals(laid: Laid) -> Arrivals:
     for first, table in ((0, plain), (PEERS, met), (BITS, bits)):
         _read(octets, pieces, first, table)
     limits = ((plain[0], len(keys)), (plain[3], 1 << 31), (met[0], count), (bits[0], count), (bits[1], 2 * SKETCH_BITS))
-    for column, below in limits:
-        if len(column) and not 0 <= int(column.min()) <= int(column.max()) < below:
-            raise ValueError("rows that point nowhere")
+    if not all(_below(column, below) for column, below in limits):
+        raise ValueError("rows that point nowhere")
     plain[1] += laid.tick
     plain[2] += laid.first_ns
     who, tick, first_ns, exporter, span, vantage, flags, interface, mac = plain
@@ -222,6 +221,15 @@ def _inside(pieces: NDArray[np.int64], lengths: NDArray[np.int64], end: int) -> 
         if size not in (0, 1, 2, 4, 8) or (size > 0 and not 0 <= start <= end - size * lengths[number]):
             return False
     return True
+
+
+@compiled
+def _below(column: NDArray[np.int64], limit: int) -> bool:
+    """Whether all lie from 0 up to, not with, `limit`."""
+    within = True
+    for figure in column:
+        within &= 0 <= figure < limit
+    return within
 
 
 @compiled

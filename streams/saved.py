@@ -230,7 +230,7 @@ def _order(*keys: Ints) -> Ints:
 
 def whole(views: Views) -> Lot:
     """Every contribution in a window as one lot; recent ones have end 0. `peer_of` ascends."""
-    recent, lasting = list(views.recent), [lot for _, lots in sorted(views.lasting.items()) for lot in lots]
+    recent, lasting = list(views.recent), list(views.lasting.rests())
     if not recent and not lasting:
         return no_lot()
     lot = together([*recent, *lasting])

@@ -5,7 +5,6 @@ is judged by the origin's own mark, and a tick closes when the marks of all inpu
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -16,7 +15,7 @@ from controller.domain.rulebook import Rulebook
 from controller.domain.verdict import Verdict
 from controller.domain.wire import DecisionNote
 from streams import keys, saved
-from streams.amounts import raised
+from streams.amounts import MILLI, raised
 from streams.baseline import Shape, empty_shape, hour_of_week, learn_shapes
 from streams.detecting import Detecting
 from streams.folding import Additions, folded, grouped
@@ -25,13 +24,16 @@ from streams.habits import HABITS
 from streams.looking import Look, admitted, look
 from streams.lots import distinct
 from streams.pending import Pending, Tick
+from streams.recording import Recorder
+from streams.register import Register
 from streams.room import given_back
 from streams.rows import Arrivals, Col, Symptom
 from streams.sensors import Sensors
 from streams.speaking import Speaker
+from streams.standing import Judge
 from streams.subjects import Subjects
 from streams.suffering import Suffering
-from streams.windows import LEARNED, MILLI, Ints, Views
+from streams.windows import LEARNED, Ints, Views
 
 _HABITS = np.array([HABITS.index(column) if column in HABITS else -1 for column in Col])
 _SENT = np.array([place for place, column in enumerate(HABITS) if column < Col.BYTES_IN])
@@ -79,7 +81,11 @@ class Scorer:
         )
         self._views = Views(scoring.tick_ms)
         self._suffering = Suffering(self._estate, self._rules)
-        self._speaker = Speaker(self._rules, self._subjects, self._sensors, self._views)
+        self._register = Register(self._subjects)
+        judge = Judge(scoring, self._rules.detectors)
+        of_whom = judge, self._register, self._subjects, self._sensors, self._views
+        self._recorder = Recorder(*of_whom)
+        self._speaker = Speaker(*of_whom, digest=self._digest)
         self._detecting, self._gate = Detecting(self._rules), Gate(self._rules.detectors, scoring)
         self._fresh = self._loud = np.zeros(
             0, np.int64
@@ -153,7 +159,7 @@ class Scorer:
             self._take_in(tick, heard)
         second = (tick + 1) % self._second_ticks == 0
         verdicts: list[Verdict] = []
-        if heard is not None or (second and (self._speaker.lasting or self._suffering.busy)):
+        if heard is not None or (second and (self._register.lasting or self._suffering.busy)):
             seen = self._look(tick)
             if seen is not None:
                 self._detect(seen, end_ns, tick)
@@ -161,14 +167,14 @@ class Scorer:
             seen = self._look(tick) if second and self._speaker.watching else None
         verdicts += self._speaker.verdicts(seen, end_ns=end_ns, second=second)
         verdicts += self._speaker.unexplained(self._relieved(end_ns), end_ns=end_ns)
-        self._dirty |= self._speaker.touched()
-        return [replace(verdict, scorer=self._digest) for verdict in verdicts]
+        self._dirty |= self._register.touched()
+        return verdicts
 
     def _take_in(self, tick: int, heard: Tick) -> None:
         self._sensors.hear(heard.sightings, tick)
         if heard.parts:
             self._add(tick, heard.parts, heard.names)
-        self._speaker.claim(heard.claims)
+        self._recorder.claim(heard.claims)
         self._suffering.hear(heard.symptoms)
 
     def _add(self, tick: int, parts: Sequence[Arrivals], names: Sequence[str]) -> None:
@@ -224,9 +230,9 @@ class Scorer:
         )
 
     def _detect(self, seen: Look, end_ns: int, tick: int) -> None:
-        hits = list(self._detecting.hits(seen.reading))
-        accused = self._speaker.accuse(seen, hits, end_ns=end_ns, tick=tick)
-        accused |= self._speaker.attribute(seen, self._suffering.blamed(seen.reading, self._subjects), end_ns=end_ns)
+        hits = self._detecting.hits(seen.reading)
+        accused = self._recorder.accuse(seen, hits, end_ns=end_ns, tick=tick)
+        accused |= self._recorder.attribute(seen, self._suffering.blamed(seen.reading, self._subjects), end_ns=end_ns)
         window_end = (tick // self._window_ticks + 1) * self._window_ticks
         self._subjects.tainted[sorted(accused)] = window_end
 
@@ -264,7 +270,7 @@ class Scorer:
         """How many windows from `end` on hold nothing but flows that last over all of them."""
         if self._speaker.busy or self._suffering.busy or not self._views.still():
             return 0
-        known = [limit, self._pending.first(), self._views.next_end()]
+        known = [limit, self._pending.first(), self._views.lasting.next_end()]
         windows = (min(tick for tick in known if tick is not None) - end) // self._window_ticks
         now = self._sensors.heard(end - 1)
         while windows > 0 and not np.array_equal(now, self._sensors.heard(end - 1 + windows * self._window_ticks)):
@@ -312,9 +318,9 @@ class Scorer:
 
     def changed(self) -> list[tuple[int, bytes]]:
         """(bucket, state) of every bucket that changed since the last call; self-describing."""
-        dirty, self._dirty = sorted(self._dirty | self._speaker.touched()), set()
+        dirty, self._dirty = sorted(self._dirty | self._register.touched()), set()
         self._views.advance(self._next)
-        return saved.buckets(dirty, self._subjects, self._views, self._sensors, self._speaker.standings)
+        return saved.buckets(dirty, self._subjects, self._views, self._sensors, self._register.standings)
 
     def meta(self) -> bytes:
         """What belongs to no bucket: marks, open ticks, symptoms, exporters. May pass 900 kB: split it if it does."""
@@ -345,7 +351,7 @@ class Scorer:
         self._shapes = {role: saved.shape(*raw) for role, raw in read.shapes.items()}
         self._suffering.restore(read.suffering)
         self._pending.restore(read.pending)
-        saved.restore(states, self._subjects, self._views, self._sensors, self._speaker.standings)
+        saved.restore(states, self._subjects, self._views, self._sensors, self._register.standings)
         self._speaker.restore(read.watched)
         self._views.advance(self._next)
         self._fresh, _ = distinct(self._views.slot[self._views.active()], self._subjects.size)

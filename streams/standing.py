@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import msgspec
 
@@ -13,6 +13,12 @@ FAINT = 0.02
 """Force below which evidence is forgotten."""
 
 NOTE_S = 10.0
+FLOW = Witness.FLOW.value
+
+# To look an enum's member up by its value takes as long as to weigh evidence.
+_WITNESSES = {one.value: one for one in Witness}
+_CLASSES = {one.value: one for one in TrafficClass}
+_FINDINGS = {one.value: one for one in Finding}
 
 
 class Entry(msgspec.Struct):
@@ -50,8 +56,7 @@ class Standing(msgspec.Struct):
     peers: list[str] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """What a standing comes to at one moment."""
 
     score: float
@@ -64,7 +69,7 @@ class Judge:
     """Weighs entries by the rules."""
 
     def __init__(self, scoring: Scoring, detectors: Detectors) -> None:
-        self._scoring = scoring
+        self._watch = scoring.watch
         self._steps = (
             (scoring.isolate, Level.ISOLATE),
             (scoring.contain, Level.CONTAIN),
@@ -79,42 +84,55 @@ class Judge:
 
     def force(self, entry: Entry, now_ns: int) -> float:
         """Weighted strength that is left."""
-        rule = self.rule(entry.detector)
-        return rule.weight * entry.strength * math.exp2(-max(now_ns - entry.at_ns, 0) / 1e9 / rule.half_life_s)
-
-    def fade(self, standing: Standing, now_ns: int) -> None:
-        """Forget what has faded."""
-        if any(not self._lives(entry, now_ns) for entry in standing.entries):
-            standing.entries = [entry for entry in standing.entries if self._lives(entry, now_ns)]
-            standing.news = True
-        witnesses = {entry.witness for entry in standing.entries if entry.strength > 0}
-        if Witness.FLOW.value not in witnesses:
-            standing.first_bad_ns = 0
-        if not witnesses - {Witness.FLOW.value}:
-            standing.first_line_ns = 0
-
-    def _lives(self, entry: Entry, now_ns: int) -> bool:
-        if entry.note:
-            return now_ns - entry.at_ns < NOTE_S * 1e9
-        return self.force(entry, now_ns) >= FAINT
+        rule, age_ns = self.rule(entry.detector), now_ns - entry.at_ns
+        force = rule.weight * entry.strength
+        return force * math.exp2(-age_ns / 1e9 / rule.half_life_s) if age_ns > 0 else force
 
     def judge(self, standing: Standing, now_ns: int) -> Judgement:
-        """Score, level and finding. What is excused counts only where nothing else passes *watch*."""
-        weighed = [(self.force(entry, now_ns), entry) for entry in standing.entries]
-        plain = [one for one in weighed if not one[1].excuse]
+        """Forget what has faded, and weigh the rest: score, level and finding.
+
+        What is excused counts only where nothing else passes *watch*.
+        """
+        plain: list[tuple[float, Entry]] = []
+        excused: list[tuple[float, Entry]] = []
+        flow = lines = False
+        for entry in standing.entries:
+            force = self.force(entry, now_ns)
+            if force >= FAINT if not entry.note else now_ns - entry.at_ns < NOTE_S * 1e9:
+                (excused if entry.excuse else plain).append((force, entry))
+                if entry.strength > 0:
+                    flow, lines = flow or entry.witness == FLOW, lines or entry.witness != FLOW
+        if len(plain) + len(excused) < len(standing.entries):
+            living = [entry for _, entry in (*plain, *excused)]
+            standing.entries, standing.news = [entry for entry in standing.entries if entry in living], True
+        # Traffic, or lines, of which no evidence is left began at no time.
+        if not flow:
+            standing.first_bad_ns = 0
+        if not lines:
+            standing.first_line_ns = 0
         score = score_of([force for force, _ in plain])
-        finding, entries = Finding.OFFENDER, plain
-        if score < self._scoring.watch:
-            excused = [one for one in weighed if one[1].excuse]
+        finding, chosen = Finding.OFFENDER, plain
+        if excused and score < self._watch:
             other = score_of([force for force, _ in excused])
             if other > score:
                 _, strongest = max(excused, key=lambda one: (one[0], one[1].detector, one[1].source))
-                score, finding, entries = other, Finding(strongest.excuse), excused
-        order = sorted(entries, key=lambda one: (-one[0], one[1].detector, one[1].source))
-        return Judgement(score, self._level(score), finding, tuple(entry for _, entry in order))
+                score, finding, chosen = other, _FINDINGS[strongest.excuse], excused
+        if len(chosen) > 1:
+            chosen = sorted(chosen, key=lambda one: (-one[0], one[1].detector, one[1].source))
+        return Judgement(score, self._level(score), finding, tuple([entry for _, entry in chosen]))
 
     def _level(self, score: float) -> Level:
-        return next((level for threshold, level in self._steps if score >= threshold), Level.CLEAR)
+        for threshold, level in self._steps:
+            if score >= threshold:
+                return level
+        return Level.CLEAR
+
+    def yields(self, old: Entry, *, detector: str, strength: float, serious: bool, now_ns: int) -> bool:
+        """Whether evidence gives way to later one of the same detector and source: to what is stronger by now.
+
+        What was excused gives way to what is `serious`, however weak.
+        """
+        return (serious and bool(old.excuse)) or self.rule(detector).weight * strength >= self.force(old, now_ns)
 
     def put(self, standing: Standing, entry: Entry) -> None:
         """Add evidence, in place of weaker or older evidence of the same detector and source."""
@@ -124,8 +142,8 @@ class Judge:
             standing.entries.sort(key=lambda one: (one.detector, one.source))
             standing.news = True
             return
-        serious = bool(old.excuse) and not entry.excuse and not entry.note
-        if serious or self.rule(entry.detector).weight * entry.strength >= self.force(old, entry.at_ns):
+        serious = not entry.excuse and not entry.note
+        if self.yields(old, detector=entry.detector, strength=entry.strength, serious=serious, now_ns=entry.at_ns):
             standing.entries[standing.entries.index(old)] = entry
             standing.news = True
 
@@ -135,7 +153,7 @@ class Judge:
         facts: Mapping[str, Fact] = entry.facts
         return Evidence(
             detector=entry.detector,
-            witness=Witness(entry.witness),
+            witness=_WITNESSES[entry.witness],
             source=entry.source,
             strength=entry.strength,
             weight=rule.weight,
@@ -143,7 +161,7 @@ class Judge:
             at_ns=entry.at_ns,
             text=entry.text,
             facts=facts,
-            traffic=TrafficClass(entry.traffic),
+            traffic=_CLASSES[entry.traffic],
             compromise=entry.compromise,
         )
 

@@ -1,6 +1,7 @@
 """The subjects of one activity partition: who they are by the estate, and what is kept of each for good."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from streams.sensors import Sensors
 from streams.table import KeyTable
 
 _HOMES = 4
+_REMEMBERED = 1 << 12
 
 
 class Subjects:
@@ -24,6 +26,7 @@ class Subjects:
         self._scopes = {scope_digest(source.scope): source.scope for source in estate.site.sources if source.scope}
         self._by_address = {packed(address): host for address, host in estate.by_address.items()}
         self._routed = any(host.prefixes for host in estate.site.hosts)
+        self._subject = lru_cache(_REMEMBERED)(lambda key: subject_of_key(key, self._scopes))
         self._table = KeyTable()
         self.host: list[Host | None] = []
         self.baselines = Baselines()
@@ -78,7 +81,7 @@ class Subjects:
 
     def subject(self, slot: int) -> SubjectKey:
         """The subject in a slot."""
-        return subject_of_key(self.key(slot), self._scopes)
+        return self._subject(self.key(slot))
 
     def is_gateway(self, slot: int) -> bool:
         """True when the estate says that the host speaks for others."""

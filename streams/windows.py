@@ -5,42 +5,33 @@ taken off exactly as it was put on, so that the order of arrival leaves no trace
 """
 
 from collections import deque
-from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.amounts import narrow
+from streams import sketches
+from streams.amounts import MILLI, narrow
 from streams.decode.compiled import compiled
 from streams.folding import Additions
-from streams.lots import Lot, distinct
-from streams.rows import NCOL, SKETCH_BITS, Col, Flag
+from streams.lasting import Lasting
+from streams.lots import Lot
+from streams.rows import NCOL, Col, Flag
 
 Ints = NDArray[np.int64]
 
 FAST_S, SLOW_S = 1.0, 4.0
-MILLI = 1000
 LEARNED = (Col.BYTES, Col.PACKETS, Col.MAIL)
-_SKETCH_BYTES = 2 * SKETCH_BITS // 8
 
 SUMMED = (
     Col.BYTES, Col.PACKETS, Col.FRAGMENTS, Col.MALFORMED, Col.ODD, Col.PROBES, Col.MAIL, Col.BYTES_IN, Col.PACKETS_IN,
 )  # fmt: skip
 """Columns of which sums stand ready, for everybody's first look; the others are added up for those who get a second."""
 
-
-DISTINCT = -SKETCH_BITS * np.log(np.maximum(SKETCH_BITS - np.arange(SKETCH_BITS + 1), 0.5) / SKETCH_BITS)
-"""How many there were, by how many bits of a sketch they set: linear counting over 256 bits (Whang, Vander-Zanden and
-Taylor 1990), good to some 5 % up to a few hundred."""
-
 SPARSE = 4
 """Room is given back when there is so many times as much as is taken."""
 
 _LEAST = 256
-_EVERY = np.arange(NCOL)
-_VARIANCE = np.where(_EVERY == Col.VARIANCE, _EVERY, -1)
-_PLAIN = np.where(_EVERY == Col.VARIANCE, -1, _EVERY)
 
 
 def _places(columns: tuple[Col, ...]) -> Ints:
@@ -66,10 +57,7 @@ class Views:
         self._size = 0
         self.recent: deque[Lot] = deque()
         self._aging = 0  # lots at the left of `recent` that left the fast window
-        self.lasting: dict[int, list[Lot]] = {}
-        self.rate = np.zeros((1, NCOL), np.int64)  # row 0 stays zero
-        self._lasts = np.zeros(1, np.int64)  # flows by row of `rate`
-        self._lanes: list[int] = []
+        self.lasting = Lasting(tick_ms)
         self._grow(_LEAST)
 
     def _grow(self, room: int) -> None:
@@ -85,7 +73,7 @@ class Views:
         self._lay(max(2 * len(held), _LEAST), held)
         self._size, self._free = len(held), []
         self.first, self.other = place[np.maximum(self.first, -1)], place[self.other]
-        for lot in (*self.recent, *chain.from_iterable(self.lasting.values())):
+        for lot in (*self.recent, *(one.lot for one in self.lasting.lots)):
             lot.view[:] = place[lot.view]
 
     def _lay(self, room: int, held: Ints) -> None:
@@ -106,7 +94,7 @@ class Views:
         for name in ("fast", "slow"):
             widened(name, (len(SUMMED),), np.int64)
         widened("learned", (len(LEARNED),), np.int64)
-        widened("sketch", (2, _SKETCH_BYTES), np.uint8)
+        widened("sketch", (2, sketches.SKETCH_BYTES), np.uint8)
 
     live: NDArray[np.bool_]
     slot: Ints  # of a view that was let go of it stands until another takes its place
@@ -120,7 +108,7 @@ class Views:
     other: NDArray[np.int32]  # the next view of the same subject, -1 none
     fast: Ints
     slow: Ints
-    lane: NDArray[np.int32]  # the row of `rate` that holds what lasts; 0 nothing does
+    lane: NDArray[np.int32]  # the row of `lasting.rate` that holds what lasts; 0 nothing does
     learned: Ints
     sketch: NDArray[np.uint8]
 
@@ -194,41 +182,12 @@ class Views:
             _count(self.refs, lot.view, -1)
         while self._aging < len(self.recent) and self.recent[self._aging].start[0] <= tick - self.fast_ticks:
             self._age()
-        for end in sorted(end for end in self.lasting if end <= tick):
-            for lot in self.lasting.pop(end):
-                self._last(lot, -1)
+        self.lasting.advance(tick, self.lane, self.refs)
 
     def _age(self) -> None:
         lot = self.recent[self._aging]
         lot.amounts.put(self.fast, lot.view, _SUMMED, -1)
         self._aging += 1
-
-    def _last(self, lot: Lot, by: int) -> None:
-        """Put flows that last on or take them off; a view has a row of `rate` while it has such flows."""
-        new, _ = distinct(lot.view[self.lane[lot.view] == 0].astype(np.int64), self._size)
-        if len(new):
-            while len(self._lanes) < len(new):
-                room = len(self.rate)
-                self._lanes += range(2 * room - 1, room - 1, -1)
-                self.rate = np.concatenate((self.rate, np.zeros_like(self.rate)))
-                self._lasts = np.concatenate((self._lasts, np.zeros_like(self._lasts)))
-            self.lane[new] = self._lanes[-len(new) :]
-            del self._lanes[-len(new) :]
-        lane, seconds = self.lane[lot.view], self._seconds(lot)
-        lot.amounts.put_scaled(self.rate, lane, _PLAIN, MILLI / seconds, by)
-        # The variance of a rate falls with the square of time.
-        lot.amounts.put_scaled(self.rate, lane, _VARIANCE, MILLI / (seconds * seconds), by)
-        _count(self._lasts, lane, by)
-        _count(self.refs, lot.view, by)
-        over = lot.view[self._lasts[lane] == 0].astype(np.int64)
-        if len(over):
-            over, _ = distinct(over, self._size)
-            self._lanes += self.lane[over].tolist()
-            self.lane[over] = 0
-
-    def _seconds(self, lot: Lot) -> NDArray[np.float64]:
-        """Over how long each contribution of flows that last spreads."""
-        return (lot.end - lot.start) * np.float64(self.tick_ms / 1000)
 
     def sums(self, views: Ints, tick: int) -> tuple[Ints, Ints, Ints]:
         """Counts of these views (each once, n × NCOL) in `tick`, in the fast window and in the slow one."""
@@ -256,10 +215,6 @@ class Views:
         every = np.concatenate(found) if found else np.zeros(0, np.int64)
         return every[self.refs[every] > 0]
 
-    def next_end(self) -> int | None:
-        """The next tick in which a lasting flow ends."""
-        return min(self.lasting, default=None)
-
     def still(self) -> bool:
         """True when nothing is in the sliding windows: what there is, lasts."""
         return not self.recent
@@ -276,7 +231,7 @@ class Views:
             self.put_recent(lot)
             self._learn(lot, np.full(len(lot), float(MILLI)))
             second = tick // self.second_ticks
-            _sketched(self.sketch, self.second, view, rows.bit_row, rows.bit, second)
+            sketches.drawn(self.sketch, self.second, view, rows.bit_row, rows.bit, second)
         if brief < len(rows):
             lot = _lot(rows, tick, brief, len(rows), tick + rows.span[brief:])
             self.put_lasting(lot)
@@ -291,9 +246,7 @@ class Views:
 
     def put_lasting(self, lot: Lot) -> None:
         """Count flows that last, each until its end."""
-        self._last(lot, 1)
-        for end, part in lot.by_end():
-            self.lasting.setdefault(end, []).append(part)
+        self.lasting.put(lot, self.lane, self.refs)
 
     def _learn(self, lot: Lot, weights: NDArray[np.float64]) -> None:
         """Add to what the window of baselines holds, in thousandths."""
@@ -305,15 +258,8 @@ class Views:
 
     def contacts(self, views: Ints, tick: int) -> NDArray[np.float64]:
         """Distinct peers and ports a second (n × 2) in the fuller of the last two seconds."""
-        second = tick // self.second_ticks
-        age = second - self.second[views]
-        words = self.sketch[views].view(np.uint64)
-        ones = np.bitwise_count(words).reshape(len(views), 2, 2, _SKETCH_BYTES // 16).sum(axis=3)
-        ones[age > 1] = 0
-        ones[age == 1, 1] = 0
-        spread = self.rate[self.lane[views][:, None], (Col.PEERS_SPREAD, Col.PORTS_SPREAD)] / (MILLI * MILLI)
-        estimate: NDArray[np.float64] = DISTINCT[ones.max(axis=1)] + spread
-        return estimate
+        words, second = sketches.as_words(self.sketch), tick // self.second_ticks
+        return sketches.contacts(words, self.second, self.lane, self.lasting.rate, views, second)
 
     @property
     def occupied(self) -> bool:
@@ -352,9 +298,8 @@ class Views:
         return heard, learned
 
     def _outlasting(self, start: int, ticks: int) -> None:
-        for end, lots in self.lasting.items():
-            for lot in lots:
-                self._learn_lasting(lot, np.full(len(lot), min(end - start, ticks)))
+        for one in self.lasting.lots:  # for none of the ticks of the window where it has ended
+            self._learn_lasting(one.lot, np.clip(one.lot.end - start, 0, ticks))
 
 
 def _lot(rows: Additions, tick: int, low: int, high: int, end: Ints) -> Lot:
@@ -410,19 +355,3 @@ def _placed(interface: Ints, mac: Ints, view: Ints, interfaces: Ints, macs: Ints
         if counts[at]:
             interface[view[at]] = max(interface[view[at]], interfaces[at])
             mac[view[at]] = max(mac[view[at]], macs[at])
-
-
-@compiled
-def _sketched(
-    sketch: NDArray[np.uint8], second: Ints, view: Ints, bit_row: NDArray[np.int32], bits: NDArray[np.int16], now: int
-) -> None:
-    """Set bits of this second; what stood there becomes the second before, if it is."""
-    for at in range(len(bits)):
-        one = view[bit_row[at]]
-        if second[one] < now:
-            words = sketch[one].view(np.uint64)
-            for place in range(words.shape[1]):
-                words[1, place] = words[0, place] if second[one] == now - 1 else np.uint64(0)
-                words[0, place] = 0
-            second[one] = now
-        sketch[one, 0, bits[at] >> 3] |= np.uint8(1 << (bits[at] & 7))

@@ -35,8 +35,9 @@ def unjudged(now: Reading, rules: Detectors) -> Bools:
 def say(now: Reading, at: int, rules: Detectors) -> tuple[str, dict[str, Fact]]:
     """The sentence and its figures, by bits or by packets, whichever stands out more."""
     bits, packets = 8 * float(now.rate[at, Col.BYTES]), float(now.rate[at, Col.PACKETS])
-    by_bits = float(_ratio(8 * now.rate[:, Col.BYTES], now.normal_bits)[at])
-    by_packets = float(_ratio(now.rate[:, Col.PACKETS], now.normal_packets)[at])
+    one = slice(at, at + 1)
+    by_bits = float(_ratio(8 * now.rate[one, Col.BYTES], now.normal_bits[one])[0])
+    by_packets = float(_ratio(now.rate[one, Col.PACKETS], now.normal_packets[one])[0])
     learned = f"learned over {span(float(now.age_s[at]))}"
     facts: dict[str, Fact] = {
         "bits_per_s": round(bits),

@@ -107,7 +107,7 @@ def test_windows_hold_what_was_put_on_and_nothing_once_it_has_left() -> None:
         views.add(tick, added_up(rows, view), window_end=tick + 40)
 
     def packets(at: int) -> list[int]:
-        sums = *views.sums(view[:1], at), views.rate[views.lane[view[:1]]]
+        sums = *views.sums(view[:1], at), views.lasting.rate[views.lane[view[:1]]]
         return [int(one[0, Col.PACKETS]) for one in sums]
 
     assert packets(tick) == [8, 8, 8, 8000]
@@ -118,7 +118,7 @@ def test_windows_hold_what_was_put_on_and_nothing_once_it_has_left() -> None:
     assert packets(tick + 16) == [0, 0, 0, 8000]
     assert not views.slow.any()
     views.advance(tick + 40)
-    assert not views.rate.any()
+    assert not views.lasting.rate.any()
     assert not len(views.active())
     heard, learned = views.close_window(tick + 40, 40)
     assert learned[heard.tolist().index(view[0]), 1] == (8 + 80) * 1000

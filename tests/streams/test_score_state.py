@@ -229,7 +229,7 @@ def test_what_was_only_accused_by_a_log_is_saved_without_any_traffic() -> None:
         other.restore(saved, meta)
         assert [key for key, _ in other.changed()] == []
         assert other.meta() == meta
-    assert any(scorer._speaker.standings for scorer in bench.scorers)
+    assert any(scorer._register.standings for scorer in bench.scorers)
 
 
 def test_bucket_that_does_not_hang_together_is_refused() -> None:
