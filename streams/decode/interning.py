@@ -8,10 +8,10 @@ from streams.decode.compiled import borrowing, inlined
 
 def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
     """Distinct pairs in order of appearance (n × 2), and each one's index."""
-    table = np.empty((len(high), 2), np.uint64)
+    table, pairs = np.empty((2, len(high), 2), np.uint64)
+    pairs[:, 0], pairs[:, 1] = high, low
     index = np.empty(len(high), np.int32)
-    high, low = np.ascontiguousarray(high), np.ascontiguousarray(low)
-    count = _intern(high, low, empty_slots(len(high)), table, 0, index)
+    count = _intern(pairs, empty_slots(len(high)), table, 0, index)
     return table[:count], index
 
 
@@ -25,25 +25,29 @@ class Directory:
     def __len__(self) -> int:
         return self._count
 
-    def numbers(self, high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.int32]:
+    def numbers(self, pairs: NDArray[np.uint64]) -> NDArray[np.int32]:
         """The number of each pair; new ones are numbered from `len` on in the order in which they come."""
-        most = self._count + len(high)
-        if most > len(self._table):
-            self._widen(2 * most)
-        index = np.empty(len(high), np.int32)
-        high, low = np.ascontiguousarray(high), np.ascontiguousarray(low)
-        self._count = _intern(high, low, self._slots, self._table, self._count, index)
+        index = np.empty(len(pairs), np.int32)
+        slots, table = self.room(len(pairs))
+        self.grown(_intern(pairs, slots, table, len(self), index))
         return index
+
+    def room(self, more: int) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+        """Slots and table for `place_of`, with room for so many more; what comes of it is to be told to `grown`."""
+        most = self._count + more
+        if most > len(self._table):
+            known = self.pairs(0)
+            self._table, self._slots = np.empty((2 * most, 2), np.uint64), empty_slots(2 * most)
+            _intern(known, self._slots, self._table, 0, np.empty(len(known), np.int32))
+        return self._slots, self._table
+
+    def grown(self, count: int) -> None:
+        """So many pairs there are now."""
+        self._count = count
 
     def pairs(self, since: int) -> NDArray[np.uint64]:
         """The pairs whose numbers are `since` and higher."""
         return self._table[since : self._count]
-
-    def _widen(self, room: int) -> None:
-        known = self.pairs(0)
-        self._table = np.empty((room, 2), np.uint64)
-        self._slots = empty_slots(room)
-        _intern(known[:, 0].copy(), known[:, 1].copy(), self._slots, self._table, 0, np.empty(len(known), np.int32))
 
 
 def empty_slots(count: int) -> NDArray[np.int32]:
@@ -102,16 +106,14 @@ def place_of_word(word: np.uint64, slots: NDArray[np.int32], table: NDArray[np.u
 
 @borrowing
 def _intern(
-    high: NDArray[np.uint64],
-    low: NDArray[np.uint64],
+    pairs: NDArray[np.uint64],
     slots: NDArray[np.int32],
     table: NDArray[np.uint64],
     count: int,
     index: NDArray[np.int32],
 ) -> int:
-    for at in range(len(high)):
-        place = place_of(high[at], low[at], slots, table, count)
+    for at in range(len(pairs)):
+        place = place_of(pairs[at, 0], pairs[at, 1], slots, table, count)
         index[at] = place
-        if place == count:
-            count += 1
+        count += place == count
     return count

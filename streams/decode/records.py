@@ -108,16 +108,16 @@ def _addresses(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.int32],
     return words[:found], index[0], index[1]
 
 
-def _macs(records: Records) -> tuple[tuple[int, ...], NDArray[np.int32], NDArray[np.int32]]:
+def _macs(records: Records) -> tuple[NDArray[np.uint64], NDArray[np.int32], NDArray[np.int32]]:
     """The same for MACs, of which the first is 0: none."""
     count = len(records)
     index = np.zeros((2, count), np.int32)
     if not (records.src_mac.any() or records.dst_mac.any()):
-        return (0,), index[0], index[1]
+        return np.zeros(1, np.uint64), index[0], index[1]
     table = np.empty((2 * count + 1, 2), np.uint64)
     src, dst = np.ascontiguousarray(records.src_mac), np.ascontiguousarray(records.dst_mac)
     found = _intern_macs(src, dst, empty_slots(2 * count + 1), table, index)
-    return tuple(table[:found, 1].tolist()), index[0], index[1]
+    return table[:found, 1], index[0], index[1]
 
 
 def _meant(
