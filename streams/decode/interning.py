@@ -1,9 +1,13 @@
 """Distinct things numbered in the order in which they come, compiled: within a frame, or for as long as it helps."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.compiled import borrowing, inlined
+
+_LEAST_BITS = 10  # slots in use at first
 
 
 def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
@@ -55,6 +59,51 @@ def empty_slots(count: int) -> NDArray[np.int32]:
     return np.full(1 << max(4, (2 * count).bit_length()), -1, np.int32)
 
 
+class Few(NamedTuple):
+    """Pairs that are numbered within a frame. In general they are far fewer than there is room for: slots are taken
+    into use as they are needed, so that those in use stay close to the processor."""
+
+    slots: NDArray[np.int32]
+    table: NDArray[np.uint64]
+    size: NDArray[np.int64]  # pairs, and slots in use
+
+    def pairs(self) -> NDArray[np.uint64]:
+        """All of them."""
+        return self.table[: int(self.size[0])]
+
+
+def few(room: int, *, zeros: int = 0) -> Few:
+    """Room for so many pairs, of which the first are zeros and nowhere looked up."""
+    slots = np.empty(1 << max(_LEAST_BITS, (2 * room).bit_length()), np.int32)
+    slots[: 1 << _LEAST_BITS] = -1
+    table = np.empty((room, 2), np.uint64)
+    table[:zeros] = 0
+    return Few(slots, table, np.array((zeros, 1 << _LEAST_BITS), np.int64))
+
+
+@inlined
+def numbered(
+    high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], size: NDArray[np.int64]
+) -> int:
+    """The number of a pair among few."""
+    count = size[0]
+    place = place_within(high, low, slots, table, count, np.uint64(size[1] - 1))
+    if place == count:
+        size[0] = count + 1
+        if 2 * count >= size[1]:
+            _spread(slots, table, size)
+    return place
+
+
+@borrowing
+def _spread(slots: NDArray[np.int32], table: NDArray[np.uint64], size: NDArray[np.int64]) -> None:
+    """Take four times as many slots into use."""
+    size[1] = min(4 * size[1], len(slots))
+    slots[: size[1]] = -1
+    for place in range(size[0]):
+        place_within(table[place, 0], table[place, 1], slots, table, place, np.uint64(size[1] - 1))
+
+
 @inlined
 def slot_of(high: np.uint64, low: np.uint64) -> np.uint64:
     """Where to look for a pair first, before the mask; the mixing constants are splitmix64's."""
@@ -68,7 +117,14 @@ def place_of(high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: N
 
     Open addressing with linear probing; `slots` has a power of two of places, not all of them taken.
     """
-    mask = np.uint64(len(slots) - 1)
+    return place_within(high, low, slots, table, count, np.uint64(len(slots) - 1))
+
+
+@inlined
+def place_within(
+    high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], count: int, mask: np.uint64
+) -> int:
+    """The same, where but `mask` and one more of the slots are in use."""
     slot = slot_of(high, low) & mask
     while True:
         found = slots[slot]
