@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import Columns
-from streams.decode.compiled import compiled
-from streams.decode.interning import Directory
+from streams.decode.compiled import borrowing
+from streams.decode.interning import Directory, place_of
 from streams.keys import ATTACHMENT, hash_words, key_array
 from streams.places import Charged, Owner, Places
 from streams.rows import SKETCH_BITS
@@ -80,9 +80,8 @@ class Answers:
         self._begin()
 
     def _begin(self) -> None:
-        self._addresses, self._asked = Directory(), Directory()
+        self._addresses, self._macs, self._asked = Directory(), Directory(), Directory()
         self._exporters: dict[str, int] = {}
-        self._macs: dict[int, int] = {}
         self._keys: dict[bytes, int] = {}
         self._owners: list[Owner] = []
         self.named = _NONE_NAMED
@@ -119,7 +118,7 @@ class Answers:
     def _placed(self, flows: Columns) -> NDArray[np.int32]:
         """The number of each address of the frame."""
         known = len(self._addresses)
-        place = self._addresses.numbers(flows.words[:, 0], flows.words[:, 1])
+        place = self._addresses.numbers(flows.words)
         raw = self._addresses.pairs(known).astype(">u8")
         if len(raw):
             new = [self._places.owner(one, self._scope) for one in raw.view("V16").reshape(-1).tolist()]
@@ -134,26 +133,31 @@ class Answers:
     def _charged(self, flows: Columns, place: NDArray[np.int32]) -> NDArray[np.int32]:
         """The number of each record's charge."""
         exporters = [self._exporters.setdefault(one, len(self._exporters)) for one in flows.exporters]
-        macs = [self._macs.setdefault(one, len(self._macs)) for one in flows.macs]
-        known = len(self._asked)
-        high, low = _asking(
+        macs = np.zeros((len(flows.macs), 2), np.uint64)
+        macs[:, 1] = flows.macs
+        known, charge = len(self._asked), np.empty(len(flows), np.int32)
+        slots, table = self._asked.room(len(flows))
+        many = _ask(
             np.array(exporters, np.int64),
-            np.array(macs, np.int64),
+            self._macs.numbers(macs),
             place,
             np.ascontiguousarray(flows.exporter),
             np.ascontiguousarray(flows.in_if),
             np.ascontiguousarray(flows.src_mac),
             np.ascontiguousarray(flows.src),
+            slots,
+            table,
+            known,
+            charge,
         )
-        charge = self._asked.numbers(high, low)
-        new = self._asked.pairs(known).view(np.int64).tolist()
-        if new:
-            self._charge(new)
+        self._asked.grown(many)
+        if many > known:
+            self._charge(self._asked.pairs(known).view(np.int64).tolist())
         return charge
 
     def _charge(self, asked: list[tuple[int, int]]) -> None:
         """Ask about what no frame asked before."""
-        exporters, macs = list(self._exporters), list(self._macs)
+        exporters, macs = list(self._exporters), self._macs.pairs(0)[:, 1].tolist()
         found = [
             self._places.charge(
                 exporter=exporters[high >> 32],
@@ -172,20 +176,28 @@ class Answers:
         )
 
 
-@compiled
-def _asking(
+@borrowing
+def _ask(
     exporters: NDArray[np.int64],
-    macs: NDArray[np.int64],
+    macs: NDArray[np.int32],
     place: NDArray[np.int32],
     exporter: NDArray[np.int32],
     in_if: NDArray[np.int64],
     src_mac: NDArray[np.int32],
     src: NDArray[np.int32],
-) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    """What is asked about each record, in two words: exporter and interface, MAC and address (0: none)."""
-    high, low = np.empty(len(src), np.uint64), np.empty(len(src), np.uint64)
+    slots: NDArray[np.int32],
+    asked: NDArray[np.uint64],
+    count: int,
+    charge: NDArray[np.int32],
+) -> int:
+    """Number what is asked about each record, two words of a directory; how many there are then.
+
+    They are exporter and interface, MAC and address (0: none).
+    """
     for at in range(len(src)):
         address = np.int64(place[src[at]]) + 1 if src[at] >= 0 else 0
-        high[at] = np.uint64(exporters[exporter[at]] << 32 | in_if[at])
-        low[at] = np.uint64(macs[src_mac[at]] << 32 | address)
-    return high, low
+        high = np.uint64(exporters[exporter[at]] << 32 | in_if[at])
+        number = place_of(high, np.uint64(np.int64(macs[src_mac[at]]) << 32 | address), slots, asked, count)
+        charge[at] = number
+        count += number == count
+    return count

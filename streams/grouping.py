@@ -20,6 +20,9 @@ from streams.rows import Rows
 from streams.sheets import Known, Told
 
 
+_GROUP = np.uint64(1 << 40)  # IEEE 802: the lowest bit of the first octet
+
+
 @dataclass(frozen=True, slots=True)
 class Grouped:
     """Rows, of each a number that is equal for equal keys, and the activity partition where it is at home."""
@@ -104,7 +107,7 @@ class Gathering:
             owner=named.key,
             group=named.group,
             bit=named.bit,
-            group_mac=np.array(flows.macs, np.int64) >> 40 & 1 > 0,  # IEEE 802: the lowest bit of the first octet
+            group_mac=flows.macs & _GROUP > 0,
             paying=charges.key,
             facts=charges.facts,
             stray=charges.stray,

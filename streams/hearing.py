@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import Columns
-from streams.decode.compiled import compiled
+from streams.decode.compiled import borrowing, compiled, inlined
 from streams.decode.interning import place_of
 
 
@@ -35,51 +35,81 @@ def heard(columns: Columns, home: NDArray[np.int16], *, partitions: int, tick_ns
 
 @compiled
 def _heard(marks: _Marks, home: NDArray[np.int16], partitions: int, exporters: int, tick_ns: int) -> Heard:
-    # Columns are named here once: to take one out of a tuple costs more than to read from it.
-    owns, receipts, rates, visible = marks.exporter, marks.receipt_ns, marks.sampling, marks.fragments_visible
-    skewed, skews = marks.skewed, marks.skew_ns
-    runs = _runs(owns, receipts)
+    ends = np.empty(len(home), np.int64)
+    runs = _runs(marks.exporter, marks.receipt_ns, ends)
     room = 16
     while room < 2 * runs:
         room *= 2
-    seen = np.zeros((exporters, 6), np.int64)
-    slots, idents, sightings = (
-        np.full(room, -1, np.int32),
-        np.empty((runs, 2), np.uint64),
-        np.zeros((runs, 5), np.int64),
-    )
-    tick_slots, ticks = np.full(room, -1, np.int32), np.empty((runs, 2), np.uint64)
+    seen, sightings = np.zeros((exporters, 6), np.int64), np.zeros((runs, 5), np.int64)
+    slots, idents = np.full((2, room), -1, np.int32), np.empty((2, runs, 2), np.uint64)
     shares = np.zeros((runs, partitions), np.int64)
-    sighted, ticked, sighting, tick = 0, 0, 0, 0
-    for at in range(len(owns)):
-        own, rate = owns[at], rates[at]
-        if at == 0 or own != owns[at - 1] or receipts[at] != receipts[at - 1]:
-            now = receipts[at] // tick_ns
-            sighting = place_of(np.uint64(own), np.uint64(now), slots, idents, sighted)
+    sighted, ticked = _count(marks, home, tick_ns, ends[:runs], slots, idents, seen, sightings, shares)
+    return Heard(seen, sightings[:sighted].copy(), _listed(shares, idents[1], ticked))
+
+
+@borrowing
+def _count(
+    marks: _Marks,
+    home: NDArray[np.int16],
+    tick_ns: int,
+    ends: NDArray[np.int64],
+    slots: NDArray[np.int32],
+    idents: NDArray[np.uint64],
+    seen: NDArray[np.int64],
+    sightings: NDArray[np.int64],
+    shares: NDArray[np.int64],
+) -> tuple[int, int]:
+    """Fill the last three, run by run; how many sightings and how many ticks there are."""
+    sighted, ticked, begin, own, now = 0, 0, 0, -1, -1
+    sighting, tick, nothing = 0, 0, np.uint64(0)
+    for end in ends:
+        came = marks.receipt_ns[begin]
+        if marks.exporter[begin] != own or not 0 <= came - now * tick_ns < tick_ns:
+            own, now = marks.exporter[begin], came // tick_ns
+            sighting = place_of(np.uint64(own), np.uint64(now), slots[0], idents[0], sighted)
             sighted = max(sighted, sighting + 1)
-            tick = place_of(np.uint64(0), np.uint64(now), tick_slots, ticks, ticked)
+            tick = place_of(nothing, np.uint64(now), slots[1], idents[1], ticked)
             ticked = max(ticked, tick + 1)
-            sightings[sighting, 0], sightings[sighting, 1] = own, now
-            sightings[sighting, 3] = max(sightings[sighting, 3], receipts[at])
-            seen[own, 1] = max(seen[own, 1], receipts[at])
-        shares[tick, home[at]] += 1
-        sightings[sighting, 2] += 1
-        sightings[sighting, 4] = max(sightings[sighting, 4], rate)
-        seen[own, 0] += 1
-        seen[own, 2] |= visible[at]
-        seen[own, 3] += skewed[at]
-        seen[own, 4] = max(seen[own, 4], skews[at])
-        seen[own, 5] = max(seen[own, 5], rate)
-    return Heard(seen, sightings[:sighted].copy(), _listed(shares, ticks, ticked))
+        for place in home[begin:end]:
+            shares[tick, np.uint64(place)] += 1
+        rate, skew = _largest(marks.sampling[begin:end]), _largest(marks.skew_ns[begin:end])
+        one, whole = sightings[sighting], seen[own]
+        one[0], one[1], one[2] = own, now, one[2] + end - begin
+        one[3], one[4] = max(one[3], came), max(one[4], rate)
+        whole[0], whole[1] = whole[0] + end - begin, max(whole[1], came)
+        whole[2] |= _count_of(marks.fragments_visible[begin:end]) > 0
+        whole[3] += _count_of(marks.skewed[begin:end])
+        whole[4], whole[5] = max(whole[4], skew), max(whole[5], rate)
+        begin = end
+    return sighted, ticked
 
 
-@compiled
-def _runs(exporter: NDArray[np.int32], receipt_ns: NDArray[np.int64]) -> int:
-    """How often records of one exporter and receipt follow each other: those of one datagram do."""
-    runs = 1
+# Parts that stand by themselves, of columns that begin at 0: such loops take many records at once.
+@inlined
+def _largest(column: NDArray[np.int64]) -> int:
+    most = column[0]
+    for one in column:
+        most = max(most, one)
+    return int(most)
+
+
+@inlined
+def _count_of(column: NDArray[np.bool_]) -> int:
+    count = 0
+    for one in column:
+        count += one
+    return count
+
+
+@borrowing
+def _runs(exporter: NDArray[np.int32], receipt_ns: NDArray[np.int64], ends: NDArray[np.int64]) -> int:
+    """Where records end that follow each other and have one exporter and receipt, as those of one datagram do."""
+    runs = 0
     for at in range(1, len(exporter)):
+        ends[runs] = at
         runs += exporter[at] != exporter[at - 1] or receipt_ns[at] != receipt_ns[at - 1]
-    return runs
+    ends[runs] = len(exporter)
+    return runs + 1
 
 
 @compiled

@@ -134,7 +134,8 @@ def _charge(held: Held, row: int, facts: NDArray[np.int64], charge: int, lasts: 
 def _row(high: np.uint64, low: np.uint64, hashed: np.uint64, stamp: int, held: Held) -> int:
     """The row of this name, which hashes to that, and note that it was heard of at this time."""
     made, table = held.made, held.table
-    row = place_from(hashed, high, low, held.slots, held.names, made[ROWS])
+    mask = np.uint64(len(held.slots) - 1)
+    row = place_from(hashed, high, low, held.slots, held.names, made[ROWS], mask)
     if row == made[ROWS]:
         made[ROWS] = row + 1
         table[row, FIRST], table[row, CHARGE] = stamp, -1

@@ -45,11 +45,11 @@ class Columns:
 
     exporters: tuple[str, ...]
     words: NDArray[np.uint64]  # two of each address, the higher first; IPv4 mapped into IPv6
-    macs: tuple[int, ...]
+    macs: NDArray[np.uint64]  # the first is 0: none
     exporter: NDArray[np.int32]  # index
     src: NDArray[np.int32]  # index, -1 where there is none
     dst: NDArray[np.int32]
-    src_mac: NDArray[np.int32]  # index; macs[0] is 0: none
+    src_mac: NDArray[np.int32]  # index
     dst_mac: NDArray[np.int32]
     receipt_ns: NDArray[np.int64]
     duration_ns: NDArray[np.int64]

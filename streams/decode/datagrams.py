@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from controller.domain.errors import BadInput
+from streams.decode.compiled import borrowing, inlined
 
 MAGIC = b"CDG1"
 _HEAD = 12
@@ -62,18 +63,44 @@ def unframed(value: bytes) -> Datagrams:
     """
     if len(value) < _HEAD or value[:4] != MAGIC:
         raise BadInput("not a frame of datagrams")
+    octets = np.frombuffer(value, np.uint8)
     count, exporters = (int(number) for number in np.frombuffer(value, "<u4", 2, 4))
-    head = _HEAD + 16 * exporters + _EACH * count
-    if head > len(value):
+    at = _HEAD + 16 * exporters
+    if at + _EACH * count > len(value):
         raise BadInput("frame of datagrams cut short")
-    at = _HEAD
-    names = tuple(value[at + 16 * i : at + 16 * i + 16] for i in range(exporters))
-    at += 16 * exporters
-    receipt = np.frombuffer(value, "<i8", count, at).astype(np.int64)
-    sender = np.frombuffer(value, "<u4", count, at + 8 * count).astype(np.int64)
-    length = np.frombuffer(value, "<u4", count, at + 12 * count).astype(np.int64)
-    offset = np.full(count + 1, head, np.int64)
-    offset[1:] += np.cumsum(length)
-    if int(offset[-1]) != len(value) or (count and int(sender.max()) >= exporters):
+    names = tuple(value[begin : begin + 16] for begin in range(_HEAD, at, 16))
+    receipt, sender, offset = np.empty(count, np.int64), np.empty(count, np.int64), np.empty(count + 1, np.int64)
+    if not _placed(octets, at, exporters, receipt, sender, offset):
         raise BadInput("frame of datagrams contradicts itself")
     return Datagrams(names, receipt, sender, offset, value)
+
+
+@borrowing
+def _placed(
+    frame: NDArray[np.uint8],
+    at: int,
+    exporters: int,
+    receipt: NDArray[np.int64],
+    sender: NDArray[np.int64],
+    offset: NDArray[np.int64],
+) -> bool:
+    """Fill the last three by what stands at `at`; whether that fits the frame and its exporters."""
+    count, sound = len(receipt), True
+    end = at + _EACH * count
+    for place in range(count):
+        receipt[place] = _little(frame, at + 8 * place, 8)
+        sender[place] = _little(frame, at + 8 * count + 4 * place, 4)
+        sound = sound and sender[place] < exporters
+        offset[place] = end
+        end += _little(frame, at + 12 * count + 4 * place, 4)
+    offset[count] = end
+    return sound and end == len(frame)
+
+
+@inlined
+def _little(frame: NDArray[np.uint8], at: int, octets: int) -> int:
+    """A little-endian number of up to eight octets."""
+    place, value = np.uint64(at), np.uint64(0)
+    for step in range(octets):
+        value |= np.uint64(frame[place + np.uint64(step)]) << np.uint64(8 * step)
+    return np.int64(value)  # type: ignore[return-value]

@@ -46,7 +46,7 @@ class Addresses:
 class Macs:
     """Both sides of n records: one table, of which the first is none, and an index for each."""
 
-    table: tuple[int, ...]
+    table: NDArray[np.uint64]
     src: NDArray[np.int32]
     dst: NDArray[np.int32]
 
@@ -236,7 +236,7 @@ def written_addresses(fields: Fields, src: str, dst: str) -> Addresses:
 def macs_of(src: Texts, dst: Texts) -> Macs:
     """MACs as text; what is none counts as absent, for a record is not worth less without it."""
     macs = (0, *(mac_number(text) or 0 for text in (*src.values, *dst.values)))
-    return Macs(macs, src.index + 1, dst.index + 1 + len(src.values))
+    return Macs(np.array(macs, np.uint64), src.index + 1, dst.index + 1 + len(src.values))
 
 
 def written_macs(fields: Fields, src: str, dst: str) -> Macs:
@@ -245,7 +245,7 @@ def written_macs(fields: Fields, src: str, dst: str) -> Macs:
     for at, text in fields.macs.others:
         number[at] = mac_number(text) or 0
     one, other = (fields.told[fields.place[name]].astype(np.int32) + 1 for name in (src, dst))
-    return Macs((0, *number.tolist()), one, other)
+    return Macs(np.concatenate((np.zeros(1, np.uint64), number)), one, other)
 
 
 def nanoseconds(stamps: Sequence[Stamp]) -> NDArray[np.int64]:

@@ -1,17 +1,21 @@
 """Distinct things numbered in the order in which they come, compiled: within a frame, or for as long as it helps."""
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.compiled import borrowing, inlined
 
+_LEAST_BITS = 10  # slots in use at first
+
 
 def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
     """Distinct pairs in order of appearance (n × 2), and each one's index."""
-    table = np.empty((len(high), 2), np.uint64)
+    table, pairs = np.empty((2, len(high), 2), np.uint64)
+    pairs[:, 0], pairs[:, 1] = high, low
     index = np.empty(len(high), np.int32)
-    high, low = np.ascontiguousarray(high), np.ascontiguousarray(low)
-    count = _intern(high, low, empty_slots(len(high)), table, 0, index)
+    count = _intern(pairs, empty_slots(len(high)), table, 0, index)
     return table[:count], index
 
 
@@ -25,30 +29,79 @@ class Directory:
     def __len__(self) -> int:
         return self._count
 
-    def numbers(self, high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.int32]:
+    def numbers(self, pairs: NDArray[np.uint64]) -> NDArray[np.int32]:
         """The number of each pair; new ones are numbered from `len` on in the order in which they come."""
-        most = self._count + len(high)
-        if most > len(self._table):
-            self._widen(2 * most)
-        index = np.empty(len(high), np.int32)
-        high, low = np.ascontiguousarray(high), np.ascontiguousarray(low)
-        self._count = _intern(high, low, self._slots, self._table, self._count, index)
+        index = np.empty(len(pairs), np.int32)
+        slots, table = self.room(len(pairs))
+        self.grown(_intern(pairs, slots, table, len(self), index))
         return index
+
+    def room(self, more: int) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
+        """Slots and table for `place_of`, with room for so many more; what comes of it is to be told to `grown`."""
+        most = self._count + more
+        if most > len(self._table):
+            known = self.pairs(0)
+            self._table, self._slots = np.empty((2 * most, 2), np.uint64), empty_slots(2 * most)
+            _intern(known, self._slots, self._table, 0, np.empty(len(known), np.int32))
+        return self._slots, self._table
+
+    def grown(self, count: int) -> None:
+        """So many pairs there are now."""
+        self._count = count
 
     def pairs(self, since: int) -> NDArray[np.uint64]:
         """The pairs whose numbers are `since` and higher."""
         return self._table[since : self._count]
 
-    def _widen(self, room: int) -> None:
-        known = self.pairs(0)
-        self._table = np.empty((room, 2), np.uint64)
-        self._slots = empty_slots(room)
-        _intern(known[:, 0].copy(), known[:, 1].copy(), self._slots, self._table, 0, np.empty(len(known), np.int32))
-
 
 def empty_slots(count: int) -> NDArray[np.int32]:
     """Slots for a table of so many entries: a power of two, at least half of it free."""
     return np.full(1 << max(4, (2 * count).bit_length()), -1, np.int32)
+
+
+class Few(NamedTuple):
+    """Pairs that are numbered within a frame. In general they are far fewer than there is room for: slots are taken
+    into use as they are needed, so that those in use stay close to the processor."""
+
+    slots: NDArray[np.int32]
+    table: NDArray[np.uint64]
+    size: NDArray[np.int64]  # pairs, and slots in use
+
+    def pairs(self) -> NDArray[np.uint64]:
+        """All of them."""
+        return self.table[: int(self.size[0])]
+
+
+def few(room: int, *, zeros: int = 0) -> Few:
+    """Room for so many pairs, of which the first are zeros and nowhere looked up."""
+    slots = np.empty(1 << max(_LEAST_BITS, (2 * room).bit_length()), np.int32)
+    slots[: 1 << _LEAST_BITS] = -1
+    table = np.empty((room, 2), np.uint64)
+    table[:zeros] = 0
+    return Few(slots, table, np.array((zeros, 1 << _LEAST_BITS), np.int64))
+
+
+@inlined
+def numbered(
+    high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], size: NDArray[np.int64]
+) -> int:
+    """The number of a pair among few."""
+    count = size[0]
+    place = place_within(high, low, slots, table, count, np.uint64(size[1] - 1))
+    if place == count:
+        size[0] = count + 1
+        if 2 * count >= size[1]:
+            _spread(slots, table, size)
+    return place
+
+
+@borrowing
+def _spread(slots: NDArray[np.int32], table: NDArray[np.uint64], size: NDArray[np.int64]) -> None:
+    """Take four times as many slots into use."""
+    size[1] = min(4 * size[1], len(slots))
+    slots[: size[1]] = -1
+    for place in range(size[0]):
+        place_within(table[place, 0], table[place, 1], slots, table, place, np.uint64(size[1] - 1))
 
 
 @inlined
@@ -64,15 +117,28 @@ def place_of(high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: N
 
     Open addressing with linear probing; `slots` has a power of two of places, not all of them taken.
     """
-    return place_from(slot_of(high, low), high, low, slots, table, count)
+    return place_within(high, low, slots, table, count, np.uint64(len(slots) - 1))
+
+
+@inlined
+def place_within(
+    high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], count: int, mask: np.uint64
+) -> int:
+    """The same, where but `mask` and one more of the slots are in use."""
+    return place_from(slot_of(high, low), high, low, slots, table, count, mask)
 
 
 @inlined
 def place_from(
-    hashed: np.uint64, high: np.uint64, low: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], count: int
+    hashed: np.uint64,
+    high: np.uint64,
+    low: np.uint64,
+    slots: NDArray[np.int32],
+    table: NDArray[np.uint64],
+    count: int,
+    mask: np.uint64,
 ) -> int:
     """The same for a pair of which `slot_of` is known."""
-    mask = np.uint64(len(slots) - 1)
     slot = hashed & mask
     while True:
         found = slots[slot]
@@ -110,16 +176,14 @@ def place_of_word(word: np.uint64, slots: NDArray[np.int32], table: NDArray[np.u
 
 @borrowing
 def _intern(
-    high: NDArray[np.uint64],
-    low: NDArray[np.uint64],
+    pairs: NDArray[np.uint64],
     slots: NDArray[np.int32],
     table: NDArray[np.uint64],
     count: int,
     index: NDArray[np.int32],
 ) -> int:
-    for at in range(len(high)):
-        place = place_of(high[at], low[at], slots, table, count)
+    for at in range(len(pairs)):
+        place = place_of(pairs[at, 0], pairs[at, 1], slots, table, count)
         index[at] = place
-        if place == count:
-            count += 1
+        count += place == count
     return count

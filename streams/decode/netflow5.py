@@ -1,15 +1,12 @@
 """NetFlow version 5 (Cisco, "NetFlow Export Datagram Format"): records that never change, read in one loop."""
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
-
 import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.compiled import borrowing
 from streams.decode.datagrams import Datagrams
+from streams.decode.filling import Sheet, put, put_addresses, put_transport
 from streams.decode.packets import MAPPED, number
-from streams.decode.records import Records
 
 VERSION = 5
 HEADER, RECORD = 24, 48
@@ -20,66 +17,23 @@ _SAMPLED = 0x3FFF  # of the header's last two octets; the others name the mode
 _S, _MS = 1_000_000_000, 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
 class Fives:
-    """What the chosen datagrams came to."""
+    """The chosen datagrams of a frame, which are of this version."""
 
-    records: Records | None
-    broken: NDArray[np.int64]  # datagrams with less in them than their headers say
+    def __init__(self, frame: Datagrams, chosen: NDArray[np.int64]) -> None:
+        self._frame, self.chosen = frame, chosen
+        self._data = np.frombuffer(frame.payload, np.uint8)
+        self._counts, short = np.empty(len(chosen), np.int64), np.zeros(len(chosen), np.bool_)
+        self.most = _count(self._data, frame.offset, chosen, self._counts, short)
+        self.broken = chosen[short]
+        """Those with less in them than their headers say."""
 
-
-def fives(frame: Datagrams, chosen: NDArray[np.int64]) -> Fives:
-    """Read the chosen datagrams of a frame, which are of this version."""
-    data = np.frombuffer(frame.payload, np.uint8)
-    counts, broken = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.bool_)
-    _count(data, frame.offset, chosen, counts, broken)
-    total = int(counts.sum())
-    if not total:
-        return Fives(None, chosen[broken])
-    read = _room(total)
-    _read(data, frame.offset, frame.exporter, frame.receipt_ns, chosen, counts, *read)
-    none, never = np.zeros(total, np.uint64), np.zeros(total, np.bool_)
-    return Fives(
-        Records(
-            **read._asdict(),
-            ip=np.ones(total, np.bool_),
-            src_mac=none,
-            dst_mac=none,
-            flows=np.ones(total, np.int64),
-            discarded=never,
-            malformed=never,
-            fragments_visible=never,
-        ),
-        chosen[broken],
-    )
-
-
-class _Read(NamedTuple):
-    """Columns of records, in the order in which `_read` takes them."""
-
-    exporter: NDArray[np.int64]
-    receipt_ns: NDArray[np.int64]
-    start_ns: NDArray[np.int64]
-    end_ns: NDArray[np.int64]
-    bytes: NDArray[np.int64]
-    packets: NDArray[np.int64]
-    sampling: NDArray[np.int64]
-    in_if: NDArray[np.int64]
-    src: NDArray[np.uint64]
-    dst: NDArray[np.uint64]
-    src_port: NDArray[np.int32]
-    dst_port: NDArray[np.int32]
-    protocol: NDArray[np.int16]
-    tcp_flags: NDArray[np.int16]
-    icmp_type: NDArray[np.int16]
-    fragment: NDArray[np.bool_]
-
-
-def _room(count: int) -> _Read:
-    large: list[Any] = [np.empty(count, np.int64) for _ in range(8)]
-    words: list[Any] = [np.zeros((2, count), np.uint64) for _ in range(2)]
-    kinds: tuple[Any, ...] = (np.int32, np.int32, np.int16, np.int16, np.int16, np.bool_)
-    return _Read(*large, *words, *(np.empty(count, kind) for kind in kinds))
+    def fill(self, sheet: Sheet, row: int) -> int:
+        """Put the records into a sheet, the first into this row; the row that is next."""
+        frame = self._frame
+        return _fill(
+            self._data, frame.offset, frame.exporter, frame.receipt_ns, self.chosen, self._counts, sheet, row
+        )
 
 
 @borrowing
@@ -89,45 +43,34 @@ def _count(
     chosen: NDArray[np.int64],
     counts: NDArray[np.int64],
     broken: NDArray[np.bool_],
-) -> None:
-    """Whole records of each datagram, and whether there are fewer than its header says."""
+) -> int:
+    """Whole records of each datagram, and whether there are fewer than its header says; how many there are in all."""
+    total = 0
     for place in range(len(chosen)):
         at, end = offset[chosen[place]], offset[chosen[place] + 1]
         if end - at < HEADER:
-            broken[place] = True
+            counts[place], broken[place] = 0, True
             continue
         said = number(data, at + 2, 2)
         counts[place] = min(said, (end - at - HEADER) // RECORD)
         broken[place] = counts[place] < said
+        total += counts[place]
+    return int(total)
 
 
 @borrowing
-def _read(
+def _fill(
     data: NDArray[np.uint8],
     offset: NDArray[np.int64],
     exporters: NDArray[np.int64],
     receipts: NDArray[np.int64],
     chosen: NDArray[np.int64],
     counts: NDArray[np.int64],
-    exporter: NDArray[np.int64],
-    receipt_ns: NDArray[np.int64],
-    start_ns: NDArray[np.int64],
-    end_ns: NDArray[np.int64],
-    octets: NDArray[np.int64],
-    packets: NDArray[np.int64],
-    sampling: NDArray[np.int64],
-    in_if: NDArray[np.int64],
-    src: NDArray[np.uint64],
-    dst: NDArray[np.uint64],
-    src_port: NDArray[np.int32],
-    dst_port: NDArray[np.int32],
-    protocol: NDArray[np.int16],
-    tcp_flags: NDArray[np.int16],
-    icmp_type: NDArray[np.int16],
-    fragment: NDArray[np.bool_],
-) -> None:
-    """Fill the columns. Times of records are milliseconds since the exporter's start, as the header tells its own."""
-    row = 0
+    sheet: Sheet,
+    row: int,
+) -> int:
+    """Fill rows from `row` on. Times of records are milliseconds since the exporter's start, as headers tell theirs."""
+    none, mapped = np.uint64(0), np.uint64(MAPPED)
     for place in range(len(chosen)):
         gram = chosen[place]
         head = offset[gram]
@@ -137,21 +80,17 @@ def _read(
         owner, came = exporters[gram], receipts[gram]
         at = head + HEADER
         for _ in range(counts[place]):
-            exporter[row], receipt_ns[row], sampling[row] = owner, came, rate
-            src[1, row] = np.uint64(number(data, at, 4)) | np.uint64(MAPPED)
-            dst[1, row] = np.uint64(number(data, at + 4, 4)) | np.uint64(MAPPED)
-            in_if[row] = number(data, at + 12, 2)
-            packets[row], octets[row] = number(data, at + 16, 4), number(data, at + 20, 4)
+            src, dst = np.uint64(number(data, at, 4)), np.uint64(number(data, at + 4, 4))
+            put_addresses(sheet, row, none, src | mapped, none, dst | mapped)
             # They count 32 bits and begin anew after 49.7 days: what matters is how far both are apart.
-            start_ns[row] = export_ns + np.int64(np.int32(np.uint32(number(data, at + 24, 4) - uptime))) * _MS
-            end_ns[row] = export_ns + np.int64(np.int32(np.uint32(number(data, at + 28, 4) - uptime))) * _MS
-            kind = np.int64(data[at + 38])
-            echo = kind in (_ICMP, _ICMP6)
-            to = number(data, at + 34, 2)
-            src_port[row] = 0 if echo else number(data, at + 32, 2)
-            dst_port[row] = 0 if echo else to
-            icmp_type[row] = to >> 8 if echo else 0
-            tcp_flags[row], protocol[row] = np.int64(data[at + 37]), kind
-            fragment[row] = kind == _FRAGMENT6
+            start = export_ns + np.int64(np.int32(np.uint32(number(data, at + 24, 4) - uptime))) * _MS
+            end = export_ns + np.int64(np.int32(np.uint32(number(data, at + 28, 4) - uptime))) * _MS
+            entry, packets, octets = number(data, at + 12, 2), number(data, at + 16, 4), number(data, at + 20, 4)
+            put(sheet, row, owner, came, start, end, octets, packets, rate, entry)
+            kind, to = np.int64(data[at + 38]), number(data, at + 34, 2)
+            ports = (0, 0) if kind in (_ICMP, _ICMP6) else (number(data, at + 32, 2), to)
+            put_transport(sheet, row, kind, ports, np.int64(data[at + 37]), to >> 8)
+            sheet.fragment[row] = kind == _FRAGMENT6
             at += RECORD
             row += 1
+    return row

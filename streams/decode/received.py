@@ -2,8 +2,10 @@
 
 import struct
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +13,15 @@ from numpy.typing import NDArray
 from controller.domain.address import unpacked
 from controller.domain.errors import BadInput
 from streams.decode import Reject, datagrams, netflow5, sflow
-from streams.decode.columns import Flows
+from streams.decode.columns import Columns, Flows
 from streams.decode.compiled import borrowing
 from streams.decode.counters import Link
 from streams.decode.datagrams import Datagrams, unframed
+from streams.decode.filling import Sheet, columns, sheet
 from streams.decode.flows import Trust, rejected
 from streams.decode.flowsets import exported
 from streams.decode.layouts import FIRST_DATA, IPFIX, V9
-from streams.decode.netflow5 import fives
 from streams.decode.packets import number
-from streams.decode.records import columns, joined
 from streams.decode.stamps import FUTURE_NS
 from streams.decode.templates import Templates
 
@@ -28,6 +29,7 @@ KEPT_OF_A_REASON = 16
 _FRAME_SECTION = 315
 _UNLISTED, _SFLOW, _UNKNOWN = -6, -5, 0
 _SFLOW5, _NETFLOW5 = sflow.VERSION, netflow5.VERSION
+_NONE = np.empty(0, np.int64)
 
 
 def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
@@ -37,46 +39,59 @@ def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
     except BadInput as error:
         return rejected(frame, error.reason)
     names = tuple(map(_name, grams.exporters))
-    listed = np.array([name in trust.exporters for name in names], np.bool_)
-    version = _versions(grams, listed)
+    version, found = _versions(grams, np.array([name in trust.exporters for name in names], np.bool_))
+
+    def of(kind: int) -> NDArray[np.int64]:
+        return np.flatnonzero(version == kind) if kind in found else _NONE
+
     refused = _Refused(grams)
-    refused.add(np.flatnonzero(version == _UNLISTED), "unknown exporter")
-    refused.add(np.flatnonzero(version == _UNKNOWN), "not a version of flow export that is understood")
+    refused.add(of(_UNLISTED), "unknown exporter")
+    refused.add(of(_UNKNOWN), "not a version of flow export that is understood")
     known = known or Templates()
-    parts, skipped, links = [], 0, []
-    sampled = np.flatnonzero(version == _SFLOW)
-    if len(sampled):
-        found = sflow.sampled(grams, sampled)
-        refused.add(sampled[found.broken], "datagram cut short")
-        skipped += int(found.skipped.sum())
-        links = _links(grams, sampled[found.skipped > 0], known, trust)
-        if len(found.records):
-            parts.append(found.records)
-    fifth = np.flatnonzero(version == _NETFLOW5)
-    if len(fifth):
-        read = fives(grams, fifth)
-        refused.add(read.broken, "datagram cut short")
-        if read.records is not None:
-            parts.append(read.records)
-    others = np.flatnonzero(version > _NETFLOW5)
-    if len(others):
-        told = exported(grams, version, others, known)
+    samples = sflow.Samples(grams, of(_SFLOW)) if _SFLOW in found else None
+    fives = netflow5.Fives(grams, of(_NETFLOW5)) if _NETFLOW5 in found else None
+    told = exported(grams, version, np.flatnonzero(version > _NETFLOW5), known) if found & {V9, IPFIX} else None
+    read = _columns([samples, fives, told and told.records], names, trust)
+    skipped, links = 0, []
+    if samples is not None:
+        refused.add(samples.chosen[samples.broken], "datagram cut short")
+        skipped += int(samples.skipped.sum())
+        links = _links(grams, samples.chosen[samples.skipped > 0], known, trust)
+    if fives is not None:
+        refused.add(fives.broken, "datagram cut short")
+    if told is not None:
         refused.add(told.broken, "datagram cut short")
         refused.add(told.unknown, "data before its template")
         refused.add(told.absurd, "counts that cannot be")
         skipped += told.skipped
-        if told.records is not None:
-            parts.append(told.records)
-    records = joined(parts) if parts else None
-    count = 0 if records is None else len(records)
     return Flows(
-        received=refused.count + skipped + count,
+        received=refused.count + skipped + (0 if read is None else len(read)),
         skipped=skipped,
         rejects=refused.rejects(),
-        columns=None if records is None else columns(records, names, trust),
+        columns=read,
         links=tuple(links),
         linked=names if links else (),
     )
+
+
+class _Part(Protocol):
+    """Records of a frame that were found and not yet read."""
+
+    @property
+    def most(self) -> int:
+        """So many there are at most."""
+
+    def fill(self, sheet: Sheet, row: int) -> int:
+        """Put them into a sheet, the first into this row; the row that is next."""
+
+
+def _columns(parts: Iterable[_Part | None], names: tuple[str, ...], trust: Trust) -> Columns | None:
+    """All records of all parts; None where there are none."""
+    there = [part for part in parts if part is not None]
+    filled, row = sheet(sum(part.most for part in there), trust), 0
+    for part in there:
+        row = part.fill(filled, row)
+    return columns(filled, row, names) if row else None
 
 
 def _links(grams: Datagrams, chosen: NDArray[np.int64], known: Templates, trust: Trust) -> list[Link]:
@@ -146,11 +161,11 @@ class _Refused:
         return tuple(kept)
 
 
-def _versions(grams: Datagrams, listed: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Of each datagram whose exporter is listed; all but sFlow write it in two octets, sFlow in four."""
-    versions = np.empty(len(grams), np.int64)
-    _tell_versions(np.frombuffer(grams.payload, np.uint8), grams.offset, grams.exporter, listed, versions)
-    return versions
+def _versions(grams: Datagrams, listed: NDArray[np.bool_]) -> tuple[NDArray[np.int64], frozenset[int]]:
+    """Of each datagram whose exporter is listed, and which there are; all but sFlow write it in two octets."""
+    versions, found = np.empty(len(grams), np.int64), np.zeros(IPFIX - _UNLISTED + 1, np.bool_)
+    _tell_versions(np.frombuffer(grams.payload, np.uint8), grams.offset, grams.exporter, listed, versions, found)
+    return versions, frozenset(place + _UNLISTED for place, one in enumerate(found.tolist()) if one)
 
 
 @borrowing
@@ -160,15 +175,17 @@ def _tell_versions(
     exporter: NDArray[np.int64],
     listed: NDArray[np.bool_],
     versions: NDArray[np.int64],
+    found: NDArray[np.bool_],
 ) -> None:
     for place in range(len(versions)):
-        at = offset[place]
-        versions[place] = _UNKNOWN
+        at, version = offset[place], _UNKNOWN
         if not listed[exporter[place]]:
-            versions[place] = _UNLISTED
+            version = _UNLISTED
         elif offset[place + 1] - at >= 4:
             high, low = number(data, at, 2), number(data, at + 2, 2)
             if high == 0 and low == _SFLOW5:
-                versions[place] = _SFLOW
+                version = _SFLOW
             elif high in (_NETFLOW5, V9, IPFIX):
-                versions[place] = high
+                version = high
+        versions[place] = version
+        found[version - _UNLISTED] = True

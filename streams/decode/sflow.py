@@ -4,9 +4,7 @@ Flow samples and expanded flow samples with raw headers, sampled IPv4 and sample
 here, if they are whole; `counters` reads them.
 """
 
-from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +13,8 @@ from streams.decode.columns import TCP
 from streams.decode.compiled import borrowing, inlined
 from streams.decode.counters import whole
 from streams.decode.datagrams import Datagrams
+from streams.decode.filling import Sheet, correct, put, put_addresses, put_macs, put_transport
 from streams.decode.packets import FIELDS, WORDS, Field, Word, number, parse
-from streams.decode.records import Records
 
 
 class Said(IntEnum):
@@ -33,106 +31,40 @@ class Said(IntEnum):
 
 SAIDS = len(Said)
 VERSION = 5
+_LEAST = 8 + 32  # octets of a flow sample
 
 _SOURCE, _SEQUENCE, _RATE, _DROPS, _INPUT, _OUTPUT, _OCTETS = range(SAIDS)
 _IP, _PROTOCOL, _SRC_PORT, _DST_PORT, _TCP_FLAGS, _ICMP_TYPE, _FRAGMENT, _MALFORMED = (int(one) for one in Field)
 _SRC_HIGH, _SRC_LOW, _DST_HIGH, _DST_LOW, _SRC_MAC, _DST_MAC = (int(one) for one in Word)
 
 
-@dataclass(frozen=True, slots=True)
-class Sampled:
-    """Sampled packets, and how each datagram was read."""
-
-    records: Records
-    skipped: NDArray[np.int64]  # of each datagram: samples that hold no packet
-    broken: NDArray[np.bool_]  # datagrams that could not be read to their end
-
-
-def sampled(frame: Datagrams, chosen: NDArray[np.int64]) -> Sampled:
-    """The samples of the chosen datagrams, each of which begins with sFlow's version 5.
+class Samples:
+    """The samples of the chosen datagrams of a frame, each of which begins with sFlow's version 5.
 
     A sampled packet is a record of one packet, of a flow that is counted where its first packet was seen.
     """
-    data = np.frombuffer(frame.payload, np.uint8)
-    skipped, broken = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.bool_)
-    room = _room(_most(data, frame.offset, chosen))
-    said, fields, words = np.empty(SAIDS, np.int64), np.empty(FIELDS, np.int64), np.empty(WORDS, np.uint64)
-    count = _walk(
-        data, frame.offset, frame.exporter, frame.receipt_ns, chosen, said, fields, words, *room, skipped, broken
-    )
-    told = room.first(count)
-    none = np.zeros(count, np.int64)
-    return Sampled(
-        Records(
-            exporter=told.exporter,
-            receipt_ns=told.receipt_ns,
-            start_ns=none,
-            end_ns=none,
-            src=told.src,
-            dst=told.dst,
-            ip=told.ip,
-            src_mac=told.src_mac,
-            dst_mac=told.dst_mac,
-            bytes=told.octets,
-            packets=np.ones(count, np.int64),
-            flows=told.flows,
-            sampling=effective_rates(told.said, told.exporter),
-            protocol=told.protocol,
-            src_port=told.src_port,
-            dst_port=told.dst_port,
-            tcp_flags=told.tcp_flags,
-            icmp_type=told.icmp_type,
-            in_if=told.in_if,
-            discarded=told.discarded,
-            fragment=told.fragment,
-            malformed=told.malformed,
-            fragments_visible=np.ones(count, np.bool_),
-        ),
-        skipped,
-        broken,
-    )
 
+    def __init__(self, frame: Datagrams, chosen: NDArray[np.int64]) -> None:
+        self._frame, self.chosen = frame, chosen
+        self._data = np.frombuffer(frame.payload, np.uint8)
+        self.most = _most(self._data, frame.offset, chosen)
+        """So many hold packets at most."""
+        self.skipped, self.broken = np.zeros(len(chosen), np.int64), np.zeros(len(chosen), np.bool_)
+        """Of each datagram, once they were read: samples that hold no packet, and whether it could be read to its end.
+        """
 
-class _Told(NamedTuple):
-    """What samples say, in the order in which `_walk` takes it."""
-
-    exporter: NDArray[np.int64]
-    receipt_ns: NDArray[np.int64]
-    said: NDArray[np.int64]  # source, sequence, rate and drops × n
-    octets: NDArray[np.int64]
-    flows: NDArray[np.int64]
-    in_if: NDArray[np.int64]
-    src: NDArray[np.uint64]  # 2 × n
-    dst: NDArray[np.uint64]
-    src_mac: NDArray[np.uint64]
-    dst_mac: NDArray[np.uint64]
-    protocol: NDArray[np.int16]
-    src_port: NDArray[np.int32]
-    dst_port: NDArray[np.int32]
-    tcp_flags: NDArray[np.int16]
-    icmp_type: NDArray[np.int16]
-    ip: NDArray[np.bool_]
-    fragment: NDArray[np.bool_]
-    malformed: NDArray[np.bool_]
-    discarded: NDArray[np.bool_]
-
-    def first(self, count: int) -> "_Told":
-        """So many samples."""
-        if count == len(self.octets):
-            return self
-        columns: list[Any] = [column[..., :count] for column in self]
-        return _Told(*columns)
-
-
-def _room(count: int) -> _Told:
-    pair, large, word, yes = (2, count), np.int64, np.uint64, np.bool_
-    columns: list[Any] = [np.empty(count, large), np.empty(count, large), np.empty((4, count), large)]
-    columns += [np.empty(count, large) for _ in range(3)]
-    columns += [np.empty(pair, word), np.empty(pair, word), np.empty(count, word), np.empty(count, word)]
-    columns += [
-        np.empty(count, kind) for kind in (np.int16, np.int32, np.int32, np.int16, np.int16, yes, yes, yes, yes)
-    ]
-    return _Told(*columns)
+    def fill(self, sheet: Sheet, row: int) -> int:
+        """Put the packets into a sheet, the first into this row; the row that is next."""
+        frame, told = self._frame, np.empty((self.most, _DROPS + 1), np.int64)
+        said, fields, words = np.empty(SAIDS, np.int64), np.empty(FIELDS, np.int64), np.empty(WORDS, np.uint64)
+        end = _fill(
+            self._data, frame.offset, frame.exporter, frame.receipt_ns, self.chosen, said, fields, words, told,
+            self.skipped, self.broken, sheet, row,
+        )  # fmt: skip
+        told = told[: end - row].T
+        if told[Said.DROPS].any():
+            correct(sheet, row, effective_rates(told, sheet.exporter[row:end]))
+        return end
 
 
 def effective_rates(said: NDArray[np.int64], agent: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -163,21 +95,19 @@ def effective_rates(said: NDArray[np.int64], agent: NDArray[np.int64]) -> NDArra
 
 @borrowing
 def _most(data: NDArray[np.uint8], offset: NDArray[np.int64], chosen: NDArray[np.int64]) -> int:
-    """How many flow samples there are at most: as many as say that they are one."""
+    """How many flow samples there are at most: no more than datagrams say they hold, and than fit in."""
     # What larger arrays would take is asked of the kernel for each frame, and costs a fault for each page written to.
     count = 0
     for gram in chosen:
         at, end = offset[gram], offset[gram + 1]
-        at += 28 if end - at >= 28 and number(data, at + 4, 4) == 1 else 40
-        while end - at >= 8:
-            kind = number(data, at, 4)
-            count += kind in (1, 3)
-            at += 8 + number(data, at + 4, 4)
-    return count
+        at += 24 if end - at >= 28 and number(data, at + 4, 4) == 1 else 36
+        if end - at >= 4:
+            count += min(number(data, at, 4), (end - at) // _LEAST)
+    return int(count)
 
 
 @borrowing
-def _walk(
+def _fill(
     data: NDArray[np.uint8],
     offset: NDArray[np.int64],
     senders: NDArray[np.int64],
@@ -186,32 +116,17 @@ def _walk(
     said: NDArray[np.int64],
     fields: NDArray[np.int64],
     words: NDArray[np.uint64],
-    exporter: NDArray[np.int64],
-    receipt_ns: NDArray[np.int64],
     told: NDArray[np.int64],
-    octets: NDArray[np.int64],
-    flows: NDArray[np.int64],
-    in_if: NDArray[np.int64],
-    src: NDArray[np.uint64],
-    dst: NDArray[np.uint64],
-    src_mac: NDArray[np.uint64],
-    dst_mac: NDArray[np.uint64],
-    protocol: NDArray[np.int16],
-    src_port: NDArray[np.int32],
-    dst_port: NDArray[np.int32],
-    tcp_flags: NDArray[np.int16],
-    icmp_type: NDArray[np.int16],
-    ip: NDArray[np.bool_],
-    fragment: NDArray[np.bool_],
-    malformed: NDArray[np.bool_],
-    discarded: NDArray[np.bool_],
     skipped: NDArray[np.int64],
     broken: NDArray[np.bool_],
+    sheet: Sheet,
+    row: int,
 ) -> int:
-    """Fill the arrays; how many samples there were. The first three after `chosen` are room for one of them."""
-    count = 0
+    """Fill rows from `row` on, and `told` of each. The first three after `chosen` are room for one sample."""
+    first = row
     for place in range(len(chosen)):
-        at, end = offset[chosen[place]], offset[chosen[place] + 1]
+        gram = chosen[place]
+        at, end = offset[gram], offset[gram + 1]
         if end - at < 28:
             broken[place] = True
             continue
@@ -235,21 +150,10 @@ def _walk(
             if kind in (1, 3):
                 found = _sample(data, at, at + length, kind == 3, said, fields, words)
                 if found > 0:
-                    exporter[count], receipt_ns[count] = senders[chosen[place]], receipts[chosen[place]]
-                    told[_SOURCE, count], told[_SEQUENCE, count] = said[_SOURCE], said[_SEQUENCE]
-                    told[_RATE, count], told[_DROPS, count] = said[_RATE], said[_DROPS]
-                    octets[count], in_if[count] = said[_OCTETS], said[_INPUT]
-                    discarded[count] = said[_OUTPUT] >> 30 == 1
-                    src[0, count], src[1, count] = words[_SRC_HIGH], words[_SRC_LOW]
-                    dst[0, count], dst[1, count] = words[_DST_HIGH], words[_DST_LOW]
-                    src_mac[count], dst_mac[count] = words[_SRC_MAC], words[_DST_MAC]
-                    which, flags = fields[_PROTOCOL], fields[_TCP_FLAGS]
-                    protocol[count], tcp_flags[count], icmp_type[count] = which, flags, fields[_ICMP_TYPE]
-                    src_port[count], dst_port[count] = fields[_SRC_PORT], fields[_DST_PORT]
-                    flows[count] = which != TCP or flags & 0x12 == 0x02
-                    ip[count], fragment[count] = fields[_IP] > 0, fields[_FRAGMENT] > 0
-                    malformed[count] = fields[_MALFORMED] > 0
-                    count += 1
+                    for one in range(_DROPS + 1):
+                        told[row - first, one] = said[one]
+                    _put(sheet, row, senders[gram], receipts[gram], said, fields, words)
+                    row += 1
                 elif found == 0:
                     skipped[place] += 1
                 else:
@@ -259,7 +163,32 @@ def _walk(
             else:
                 skipped[place] += 1
             at += length
-    return count
+    return row
+
+
+@inlined
+def _put(
+    sheet: Sheet,
+    row: int,
+    sender: int,
+    came: np.int64,
+    said: NDArray[np.int64],
+    fields: NDArray[np.int64],
+    words: NDArray[np.uint64],
+) -> None:
+    """Put a sample into its row."""
+    none = np.int64(0)
+    put(sheet, row, sender, came, none, none, said[_OCTETS], 1, max(said[_RATE], 1), said[_INPUT])
+    which, flags = fields[_PROTOCOL], fields[_TCP_FLAGS]
+    put_transport(sheet, row, which, (fields[_SRC_PORT], fields[_DST_PORT]), flags, fields[_ICMP_TYPE])
+    sheet.ip[row] = fields[_IP] > 0
+    sheet.src[row] = sheet.dst[row] = -1
+    if fields[_IP] > 0:
+        put_addresses(sheet, row, words[_SRC_HIGH], words[_SRC_LOW], words[_DST_HIGH], words[_DST_LOW])
+    put_macs(sheet, row, words[_SRC_MAC], words[_DST_MAC])
+    sheet.flows[row], sheet.fragments_visible[row] = which != TCP or flags & 0x12 == 0x02, True
+    sheet.fragment[row], sheet.malformed[row] = fields[_FRAGMENT] > 0, fields[_MALFORMED] > 0
+    sheet.discarded[row] = said[_OUTPUT] >> 30 == 1
 
 
 @inlined
@@ -275,7 +204,12 @@ def _sample(
     """Read one flow sample: 1 for a packet, 0 where it holds none that is understood, -1 where it is cut short."""
     if end - at < (44 if expanded else 32):
         return -1
-    said[:], fields[:], words[:] = 0, 0, 0
+    for one in range(FIELDS):
+        fields[one] = 0
+    for one in range(WORDS):
+        words[one] = 0
+    for one in range(SAIDS):
+        said[one] = 0
     said[_SEQUENCE] = number(data, at, 4)
     if expanded:
         said[_SOURCE] = number(data, at + 4, 4) << 32 | number(data, at + 8, 4)
