@@ -21,7 +21,7 @@ from streams.detect import (
     spoofed_source,
     victim,
 )
-from streams.reading import Floats, Reading
+from streams.reading import Floats, Reading, ratio
 from streams.rows import Col
 
 Ints = NDArray[np.int64]
@@ -83,9 +83,8 @@ class Detecting:
 
     def _hits(self, now: Reading) -> Iterator[Hits]:
         rules = self._rules.detectors
-        wanted = (1.0 - self._rules.scoring.expected_weight) * _share(
-            now.rate[:, Col.EXPECTED_BYTES], now.rate[:, Col.BYTES]
-        )
+        expected = ratio(now.rate[:, Col.EXPECTED_BYTES], now.rate[:, Col.BYTES])
+        wanted = (1.0 - self._rules.scoring.expected_weight) * expected
         answered = now.answered
         off = 1.0 - (1.0 - wanted) * (1.0 - answered)
         net = now.without(off)
@@ -151,7 +150,3 @@ class Detecting:
             [""] * len(at),
             note=True,
         )
-
-
-def _share(part: Floats, whole: Floats) -> Floats:
-    return np.clip(np.divide(part, whole, out=np.zeros_like(part), where=whole > 0), 0.0, 1.0)

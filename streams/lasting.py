@@ -25,11 +25,7 @@ class Ending:
     ends: list[int]  # ticks in which some end that have not, the last one first
     cuts: list[int]  # by tick of `ends`: how many have ended then
     gone: int = 0
-
-    @property
-    def told(self) -> int:
-        """Where the peers of those that have not ended begin."""
-        return int(np.searchsorted(self.lot.peer_of, self.gone)) if self.gone else 0
+    told: int = 0  # where the peers of those that have not ended begin
 
     def rest(self) -> Lot:
         """Those that have not ended."""
@@ -67,6 +63,7 @@ class Lasting:
             while one.ends and one.ends[-1] <= tick:
                 one.ends.pop()
                 one.gone = one.cuts.pop()
+            one.told = int(one.lot.peer_of.searchsorted(one.gone))
             self._sum(one.lot, low, one.gone, lane, -1)
             self._spare = _ended(one.lot.view[low : one.gone], lane, refs, self._flows, self._free, self._spare)
         self.lots = [_lighter(one) for one in self.lots if one.ends]

@@ -58,15 +58,13 @@ class Reading:
 
     def share(self, column: Col) -> Floats:
         """A class of packets as a share of all that the subject sends, 0..1."""
-        total = self.rate[:, Col.PACKETS]
-        return np.clip(np.divide(self.rate[:, column], total, out=np.zeros_like(total), where=total > 0), 0.0, 1.0)
+        return ratio(self.rate[:, column], self.rate[:, Col.PACKETS])
 
     @property
     def answered(self) -> Floats:
         """Share of what the subject sends that answers what it was sent: a victim's part, 0..1."""
-        total = self.rate[:, Col.PACKETS]
         answers = np.minimum(self.rate[:, Col.ANSWERS], self.rate[:, Col.PACKETS_IN])
-        return np.clip(np.divide(answers, total, out=np.zeros_like(total), where=total > 0), 0.0, 1.0)
+        return ratio(answers, self.rate[:, Col.PACKETS])
 
     @property
     def conversation(self) -> Floats:
@@ -75,9 +73,8 @@ class Reading:
         A receiver of TCP acknowledges at least every second full segment (RFC 5681, 4.2); offloading stretches that. A
         flood hears nothing but refusals, which do not count here.
         """
-        total = self.rate[:, Col.PACKETS]
         back = np.maximum(self.rate[:, Col.PACKETS_IN] - self.rate[:, Col.ANSWERS_IN], 0.0)
-        return np.clip(np.divide(4.0 * back, total, out=np.zeros_like(total), where=total > 0), 0.0, 1.0)
+        return ratio(4.0 * back, self.rate[:, Col.PACKETS])
 
     def lately(self, column: Col) -> Floats:
         """A column of HABITS: so many over the last minutes."""
@@ -103,7 +100,13 @@ class Reading:
 
 def ramp(value: Floats, full: float | Floats) -> Floats:
     """Strength of a figure: 0 up to half of `full`, 1 from `full` on."""
-    return np.clip(2.0 * value / full - 1.0, 0.0, 1.0)
+    return np.minimum(np.maximum(2.0 * value / full - 1.0, 0.0), 1.0)
+
+
+def ratio(part: Floats, whole: Floats) -> Floats:
+    """A part of a whole, 0..1; 0 of nothing."""
+    found: Floats = np.divide(part, whole, out=np.zeros_like(whole), where=whole > 0)
+    return np.minimum(np.maximum(found, 0.0), 1.0)
 
 
 def number(value: float) -> str:

@@ -105,7 +105,7 @@ class Recorder:
         crowds = _crowds(seen, hits, self._views)
         for one in hits:
             for at, strength, excuse in zip(one.at, one.strengths, one.excuses, strict=True):
-                self._put(one, at, strength, excuse, accused[at], crowds, end_ns=end_ns, tick=tick)
+                self._put(one, at, strength, excuse, accused[at], crowds, end_ns, tick)
         for whom in accused.values():
             whom.standing.peers = self._outside(whom.talk.peers)
         return set(seen.reading.slots[sorted({at for one in hits if not one.note for at in one.at})].tolist())
@@ -137,28 +137,26 @@ class Recorder:
         excuse: str,
         accused: Accused,
         crowds: dict[int, tuple[int, int]],
-        *,
         end_ns: int,
         tick: int,
     ) -> None:
-        standing, detector, note = accused.standing, hits.detector, hits.note
-        serious = not note and not excuse
+        standing, serious = accused.standing, not hits.note and not excuse
         if accused.doubted:
             strength = min(strength, DOUBTED)
         if serious and not standing.first_bad_ns:
             view = accused.view
             standing.first_bad_ns = retracing.onset(self._views, view, tick) if view >= 0 else end_ns
-        old = found(standing, detector, accused.source)
+        old = found(standing, hits.detector, accused.source)
         if old is not None:
-            if not self._judge.yields(old, detector=detector, strength=strength, serious=serious, now_ns=end_ns):
+            if not self._judge.yields(old, strength, end_ns, serious=serious):
                 return
-            alike = old.excuse == excuse and old.note == note and abs(old.strength - strength) < _SAID_AGAIN
+            alike = old.excuse == excuse and old.note == hits.note and abs(old.strength - strength) < _SAID_AGAIN
             if alike and end_ns - old.said_ns < SAID_FOR_NS:
                 old.strength, old.at_ns, standing.news = strength, end_ns, True
                 return
         text, facts = self._told(hits, at, accused, crowds)
         entry = Entry(
-            detector=detector,
+            detector=hits.detector,
             witness=FLOW,
             source=accused.source,
             strength=strength,
@@ -168,7 +166,7 @@ class Recorder:
             facts=facts,
             traffic=hits.traffic.value,
             excuse=excuse,
-            note=note,
+            note=hits.note,
         )
         self._judge.put(standing, entry)
 

@@ -7,13 +7,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.compiled import compiled
+from streams.decode.compiled import borrowing, compiled, inlined
 from streams.decode.interning import empty_slots, slot_of
 from streams.lots import Lot
 from streams.rows import Col
 from streams.windows import Ints, Views
-
-_ADDED, _LARGEST = range(2)
 
 
 class Talk(NamedTuple):
@@ -29,11 +27,10 @@ def talks(views: Views, chosen: Ints) -> dict[int, Talk]:
 
     One exporter's word counts for each peer, the largest: several see the same packets.
     """
-    told = _told(views, chosen)
-    if not len(told[0]):
+    view, words, octets = _told(views, chosen)
+    if not len(view):
         return {}
-    view, words, octets = _each_once(*told, empty_slots(len(told[0])), _ADDED)
-    slot, words, octets = _each_once(views.slot[view], words, octets, empty_slots(len(view)), _LARGEST)
+    slot, words, octets = _largest(views.slot[view], words, octets, empty_slots(len(view)))
     high, low = words.view(">u8").astype(np.uint64).T
     order = np.lexsort((low, high, -octets, slot))
     slot, octets, raw = slot[order], octets[order], words[order].view("V16")[:, 0].tolist()
@@ -46,75 +43,99 @@ def talks(views: Views, chosen: Ints) -> dict[int, Talk]:
 
 
 def _told(views: Views, chosen: Ints) -> tuple[Ints, NDArray[np.uint64], Ints]:
-    """View, peer and octets of whatever contributions of these views tell of peers."""
+    """Views and peers, each pair once, and the octets that contributions tell of."""
     mask = np.zeros(len(views.slot), np.bool_)
     mask[chosen] = True
     lots = [*((lot, 0) for lot in views.recent), *((one.lot, one.told) for one in views.lasting.lots)]
-    found = [_whose(lot.view, lot.peer_of, first, mask) for lot, first in lots]
-    total = sum(map(len, found))
-    view, words, octets, at = np.empty(total, np.int64), np.empty((total, 2), np.uint64), np.empty(total, np.int64), 0
-    for (lot, _), mine in zip(lots, found, strict=True):
-        if len(mine):
-            peer = np.frombuffer(lot.peer, np.uint64).reshape(-1, 2)
-            _copied(lot.view, lot.peer_of, peer, mine, view, words, at)
-            octets[at : at + len(mine)] = lot.peer_bytes[mine]
-            at += len(mine)
-    return view, words, octets
+    room = 2 * max((len(lot.peer_of) - first for lot, first in lots), default=0)
+    view, words, octets = np.empty(room, np.int64), np.empty((room, 2), np.uint64), np.empty(room, np.int64)
+    seats, count = empty_slots(room), 0
+    for lot, first in lots:
+        if not len(lot.peer_of):
+            continue
+        if count + len(lot.peer_of) - first > room:
+            room *= 2
+            view, words, octets = (np.resize(one, (room, *one.shape[1:])) for one in (view, words, octets))
+            seats = empty_slots(room)
+            _seated(view, words, count, seats)
+        peer, amounts = np.frombuffer(lot.peer, np.uint64).reshape(-1, 2), lot.peer_bytes.astype(np.int64)
+        count = _met(lot.view, lot.peer_of, first, peer, amounts, mask, seats, view, words, octets, count)
+    return view[:count], words[:count], octets[:count]
 
 
-@compiled
-def _whose(
-    view: NDArray[np.int32], peer_of: NDArray[np.int32], first: int, mask: NDArray[np.bool_]
-) -> NDArray[np.int32]:
-    """Which peers, from `first` on, stand with a contribution of one of these views."""
-    found, count = np.empty(len(peer_of) - first, np.int32), 0
-    for at in range(first, len(peer_of)):
-        found[count] = at
-        count += mask[view[peer_of[at]]]
-    return found[:count].copy()
+@inlined
+def _seat(
+    owner: int,
+    first: np.uint64,
+    last: np.uint64,
+    seats: NDArray[np.int32],
+    owners: Ints,
+    words: NDArray[np.uint64],
+) -> np.uint64:
+    """Where an owner's peer sits, or would."""
+    mask = np.uint64(len(seats) - 1)
+    seat = slot_of(first ^ np.uint64(owner) << np.uint64(32), last) & mask
+    while seats[seat] >= 0:
+        known = seats[seat]
+        if owners[known] == owner and words[known, 0] == first and words[known, 1] == last:
+            break
+        seat = (seat + np.uint64(1)) & mask
+    return seat
 
 
-@compiled
-def _copied(
+@borrowing
+def _met(
     view: NDArray[np.int32],
     peer_of: NDArray[np.int32],
+    start: int,
     peer: NDArray[np.uint64],
-    mine: NDArray[np.int32],
-    views: Ints,
+    amounts: Ints,
+    mask: NDArray[np.bool_],
+    seats: NDArray[np.int32],
+    owners: Ints,
     words: NDArray[np.uint64],
-    at: int,
-) -> None:
-    for one in mine:
-        views[at] = view[peer_of[one]]
-        words[at, 0], words[at, 1] = peer[one, 0], peer[one, 1]
-        at += 1
-
-
-@compiled
-def _each_once(
-    owner: Ints, words: NDArray[np.uint64], octets: Ints, seats: NDArray[np.int32], how: int
-) -> tuple[Ints, NDArray[np.uint64], Ints]:
-    """Each owner with each address once, with all its octets or with the most that were told of at a time."""
-    mask, count = np.uint64(len(seats) - 1), 0
-    owners, others, amounts = (
-        np.empty(len(owner), np.int64),
-        np.empty((len(owner), 2), np.uint64),
-        np.zeros(len(owner), np.int64),
-    )
-    for at in range(len(owner)):
-        one, first, last = owner[at], words[at, 0], words[at, 1]
-        seat = slot_of(first ^ np.uint64(one) << np.uint64(32), last) & mask
-        while seats[seat] >= 0:
-            known = seats[seat]
-            if owners[known] == one and others[known, 0] == first and others[known, 1] == last:
-                break
-            seat = (seat + np.uint64(1)) & mask
+    octets: Ints,
+    count: int,
+) -> int:
+    """Add up octets by view and peer, of which so many are known already; returns how many are then."""
+    for at in range(start, len(peer_of)):
+        owner = view[peer_of[at]]
+        if not mask[owner]:
+            continue
+        first, last = peer[at, 0], peer[at, 1]
+        seat = _seat(owner, first, last, seats, owners, words)
         known = seats[seat]
         if known < 0:
             seats[seat] = known = count
-            owners[count], others[count, 0], others[count, 1] = one, first, last
+            owners[count], words[count, 0], words[count, 1], octets[count] = owner, first, last, 0
             count += 1
-        amounts[known] = amounts[known] + octets[at] if how == _ADDED else max(amounts[known], octets[at])
+        octets[known] += amounts[at]
+    return count
+
+
+@borrowing
+def _seated(owners: Ints, words: NDArray[np.uint64], count: int, seats: NDArray[np.int32]) -> None:
+    """Seat so many pairs anew."""
+    for at in range(count):
+        seats[_seat(owners[at], words[at, 0], words[at, 1], seats, owners, words)] = at
+
+
+@compiled
+def _largest(
+    owner: Ints, words: NDArray[np.uint64], octets: Ints, seats: NDArray[np.int32]
+) -> tuple[Ints, NDArray[np.uint64], Ints]:
+    """Each owner with each peer once, and the most octets that were told of."""
+    owners, count = np.empty(len(owner), np.int64), 0
+    others, amounts = np.empty((len(owner), 2), np.uint64), np.empty(len(owner), np.int64)
+    for at in range(len(owner)):
+        one, first, last = owner[at], words[at, 0], words[at, 1]
+        seat = _seat(one, first, last, seats, owners, others)
+        known = seats[seat]
+        if known < 0:
+            seats[seat] = known = count
+            owners[count], others[count, 0], others[count, 1], amounts[count] = one, first, last, octets[at]
+            count += 1
+        amounts[known] = max(amounts[known], octets[at])
     return owners[:count].copy(), others[:count].copy(), amounts[:count].copy()
 
 

@@ -127,12 +127,14 @@ class Judge:
                 return level
         return Level.CLEAR
 
-    def yields(self, old: Entry, *, detector: str, strength: float, serious: bool, now_ns: int) -> bool:
-        """Whether evidence gives way to later one of the same detector and source: to what is stronger by now.
+    def yields(self, old: Entry, strength: float, now_ns: int, *, serious: bool) -> bool:
+        """Whether evidence gives way to later one of its detector and source: to what is stronger by now.
 
         What was excused gives way to what is `serious`, however weak.
         """
-        return (serious and bool(old.excuse)) or self.rule(detector).weight * strength >= self.force(old, now_ns)
+        if serious and old.excuse:
+            return True
+        return self.rule(old.detector).weight * strength >= self.force(old, now_ns)
 
     def put(self, standing: Standing, entry: Entry) -> None:
         """Add evidence, in place of weaker or older evidence of the same detector and source."""
@@ -143,7 +145,7 @@ class Judge:
             standing.news = True
             return
         serious = not entry.excuse and not entry.note
-        if self.yields(old, detector=entry.detector, strength=entry.strength, serious=serious, now_ns=entry.at_ns):
+        if self.yields(old, entry.strength, entry.at_ns, serious=serious):
             standing.entries[standing.entries.index(old)] = entry
             standing.news = True
 
