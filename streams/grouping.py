@@ -19,7 +19,6 @@ from streams.places import Places
 from streams.rows import Rows
 from streams.sheets import Known, Told
 
-
 _GROUP = np.uint64(1 << 40)  # IEEE 802: the lowest bit of the first octet
 
 

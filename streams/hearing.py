@@ -77,16 +77,16 @@ def _count(
         one[0], one[1], one[2] = own, now, one[2] + end - begin
         one[3], one[4] = max(one[3], came), max(one[4], rate)
         whole[0], whole[1] = whole[0] + end - begin, max(whole[1], came)
-        whole[2] |= _count_of(marks.fragments_visible[begin:end]) > 0
-        whole[3] += _count_of(marks.skewed[begin:end])
+        whole[2] |= _true(marks.fragments_visible[begin:end]) > 0
+        whole[3] += _true(marks.skewed[begin:end])
         whole[4], whole[5] = max(whole[4], skew), max(whole[5], rate)
         begin = end
     return sighted, ticked
 
 
-# Parts that stand by themselves, of columns that begin at 0: such loops take many records at once.
 @inlined
 def _largest(column: NDArray[np.int64]) -> int:
+    """The largest of a column: a loop that does nothing else takes many of its numbers at once."""
     most = column[0]
     for one in column:
         most = max(most, one)
@@ -94,7 +94,8 @@ def _largest(column: NDArray[np.int64]) -> int:
 
 
 @inlined
-def _count_of(column: NDArray[np.bool_]) -> int:
+def _true(column: NDArray[np.bool_]) -> int:
+    """How many of a column are true."""
     count = 0
     for one in column:
         count += one

@@ -1,6 +1,6 @@
 """Columns while they are filled: room for the records of a frame, and the one place where records are put into it."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ from streams.decode.compiled import inlined
 from streams.decode.flows import Trust
 from streams.decode.interning import Few, few, numbered
 from streams.decode.stamps import judged
+
 
 class Sheet(NamedTuple):
     """Room for n records. What no record says stands there from the start: one flow of IP, and nothing odd."""
@@ -50,12 +51,7 @@ _COLUMNS = Sheet._fields[5:]
 
 def sheet(room: int, trust: Trust) -> Sheet:
     """Room for so many records."""
-    return Sheet(
-        trust.kafka_ns,
-        trust.kafka_ns - trust.oldest_ns,
-        0 if trust.renormalised else max(trust.sampling_rate, 1),
-        few(2 * room),
-        few(2 * room + 1, zeros=1),
+    columns: list[Any] = [
         *np.empty((7, room), np.int64),
         *np.empty((5, room), np.int32),
         *np.empty((3, room), np.int16),
@@ -64,13 +60,21 @@ def sheet(room: int, trust: Trust) -> Sheet:
         *np.zeros((3, room), np.bool_),
         np.ones(room, np.int64),
         np.ones(room, np.bool_),
+    ]
+    return Sheet(
+        trust.kafka_ns,
+        trust.kafka_ns - trust.oldest_ns,
+        0 if trust.renormalised else max(trust.sampling_rate, 1),
+        few(2 * room),
+        few(2 * room + 1, zeros=1),
+        *columns,
     )
 
 
 def columns(filled: Sheet, count: int, names: tuple[str, ...]) -> Columns:
     """The first `count` records; `names` are the exporters'."""
     whole = count == len(filled.bytes)
-    told = {name: column if whole else column[:count] for name, column in zip(_COLUMNS, filled[5:], strict=True)}
+    told = {name: getattr(filled, name) if whole else getattr(filled, name)[:count] for name in _COLUMNS}
     return Columns(exporters=names, words=filled.addresses.pairs(), macs=filled.macs.pairs()[:, 1], **told)
 
 
@@ -94,20 +98,23 @@ def put(
     in_if: int,
 ) -> None:
     """Put a record into its row: what all records have. A rate of 0 is not told, as a stamp of 0 is not."""
+    # A row that cannot be negative needs no look at its sign.
+    at = np.uint64(row)
     believed, duration, skewed, skew = judged(came, start, end, sheet.kafka_ns, sheet.earliest_ns)
-    sheet.exporter[np.uint64(row)], sheet.receipt_ns[np.uint64(row)], sheet.duration_ns[np.uint64(row)] = exporter, believed, duration
-    sheet.skewed[np.uint64(row)], sheet.skew_ns[np.uint64(row)] = skewed, skew
-    sheet.bytes[np.uint64(row)], sheet.packets[np.uint64(row)] = octets, packets
-    sheet.sampling[np.uint64(row)] = 1 if sheet.usual_rate == 0 else rate if rate > 0 else sheet.usual_rate
-    sheet.in_if[np.uint64(row)] = in_if if in_if != UNKNOWN_INTERFACE else 0
+    sheet.exporter[at], sheet.receipt_ns[at], sheet.duration_ns[at] = exporter, believed, duration
+    sheet.skewed[at], sheet.skew_ns[at] = skewed, skew
+    sheet.bytes[at], sheet.packets[at] = octets, packets
+    sheet.sampling[at] = 1 if sheet.usual_rate == 0 else rate if rate > 0 else sheet.usual_rate
+    sheet.in_if[at] = in_if if in_if != UNKNOWN_INTERFACE else 0
 
 
 @inlined
 def put_transport(sheet: Sheet, row: int, protocol: int, ports: tuple[int, int], flags: int, kind: int) -> None:
     """Put a record's protocol into its row, its ports, and flags and type where they are the protocol's."""
-    sheet.protocol[np.uint64(row)], sheet.src_port[np.uint64(row)], sheet.dst_port[np.uint64(row)] = protocol, ports[0], ports[1]
-    sheet.tcp_flags[np.uint64(row)] = flags if protocol == TCP else 0
-    sheet.icmp_type[np.uint64(row)] = kind if protocol == ICMP or protocol == ICMP6 else 0
+    at = np.uint64(row)
+    sheet.protocol[at], sheet.src_port[at], sheet.dst_port[at] = protocol, ports[0], ports[1]
+    sheet.tcp_flags[at] = flags if protocol == TCP else 0
+    sheet.icmp_type[at] = kind if protocol in (ICMP, ICMP6) else 0
 
 
 @inlined
@@ -115,14 +122,14 @@ def put_addresses(
     sheet: Sheet, row: int, src_high: np.uint64, src_low: np.uint64, dst_high: np.uint64, dst_low: np.uint64
 ) -> None:
     """Put a record's addresses into its row."""
-    known = sheet.addresses
-    sheet.src[np.uint64(row)] = numbered(src_high, src_low, known.slots, known.table, known.size)
-    sheet.dst[np.uint64(row)] = numbered(dst_high, dst_low, known.slots, known.table, known.size)
+    at, known = np.uint64(row), sheet.addresses
+    sheet.src[at] = numbered(src_high, src_low, known.slots, known.table, known.size)
+    sheet.dst[at] = numbered(dst_high, dst_low, known.slots, known.table, known.size)
 
 
 @inlined
 def put_macs(sheet: Sheet, row: int, src: np.uint64, dst: np.uint64) -> None:
     """Put a record's MACs into its row; 0 is none."""
-    known, none = sheet.macs, np.uint64(0)
-    sheet.src_mac[np.uint64(row)] = numbered(none, src, known.slots, known.table, known.size) if src else 0
-    sheet.dst_mac[np.uint64(row)] = numbered(none, dst, known.slots, known.table, known.size) if dst else 0
+    at, known, none = np.uint64(row), sheet.macs, np.uint64(0)
+    sheet.src_mac[at] = numbered(none, src, known.slots, known.table, known.size) if src else 0
+    sheet.dst_mac[at] = numbered(none, dst, known.slots, known.table, known.size) if dst else 0

@@ -60,8 +60,10 @@ def empty_slots(count: int) -> NDArray[np.int32]:
 
 
 class Few(NamedTuple):
-    """Pairs that are numbered within a frame. In general they are far fewer than there is room for: slots are taken
-    into use as they are needed, so that those in use stay close to the processor."""
+    """Pairs that are numbered within a frame, in general far fewer than there is room for.
+
+    Slots are taken into use as they are needed, so that those in use stay close to the processor.
+    """
 
     slots: NDArray[np.int32]
     table: NDArray[np.uint64]

@@ -31,9 +31,7 @@ class Fives:
     def fill(self, sheet: Sheet, row: int) -> int:
         """Put the records into a sheet, the first into this row; the row that is next."""
         frame = self._frame
-        return _fill(
-            self._data, frame.offset, frame.exporter, frame.receipt_ns, self.chosen, self._counts, sheet, row
-        )
+        return _fill(self._data, frame.offset, frame.exporter, frame.receipt_ns, self.chosen, self._counts, sheet, row)
 
 
 @borrowing
@@ -87,9 +85,9 @@ def _fill(
             end = export_ns + np.int64(np.int32(np.uint32(number(data, at + 28, 4) - uptime))) * _MS
             entry, packets, octets = number(data, at + 12, 2), number(data, at + 16, 4), number(data, at + 20, 4)
             put(sheet, row, owner, came, start, end, octets, packets, rate, entry)
-            kind, to = np.int64(data[at + 38]), number(data, at + 34, 2)
+            kind, to = int(data[at + 38]), number(data, at + 34, 2)
             ports = (0, 0) if kind in (_ICMP, _ICMP6) else (number(data, at + 32, 2), to)
-            put_transport(sheet, row, kind, ports, np.int64(data[at + 37]), to >> 8)
+            put_transport(sheet, row, kind, ports, int(data[at + 37]), to >> 8)
             sheet.fragment[row] = kind == _FRAGMENT6
             at += RECORD
             row += 1

@@ -29,7 +29,7 @@ KEPT_OF_A_REASON = 16
 _FRAME_SECTION = 315
 _UNLISTED, _SFLOW, _UNKNOWN = -6, -5, 0
 _SFLOW5, _NETFLOW5 = sflow.VERSION, netflow5.VERSION
-_NONE = np.empty(0, np.int64)
+_REFUSED = {_UNLISTED: "unknown exporter", _UNKNOWN: "not a version of flow export that is understood"}
 
 
 def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
@@ -40,18 +40,15 @@ def decode(frame: bytes, trust: Trust, known: Templates | None = None) -> Flows:
         return rejected(frame, error.reason)
     names = tuple(map(_name, grams.exporters))
     version, found = _versions(grams, np.array([name in trust.exporters for name in names], np.bool_))
-
-    def of(kind: int) -> NDArray[np.int64]:
-        return np.flatnonzero(version == kind) if kind in found else _NONE
-
     refused = _Refused(grams)
-    refused.add(of(_UNLISTED), "unknown exporter")
-    refused.add(of(_UNKNOWN), "not a version of flow export that is understood")
+    for kind, reason in _REFUSED.items():
+        if kind in found:
+            refused.add(np.flatnonzero(version == kind), reason)
     known = known or Templates()
-    samples = sflow.Samples(grams, of(_SFLOW)) if _SFLOW in found else None
-    fives = netflow5.Fives(grams, of(_NETFLOW5)) if _NETFLOW5 in found else None
+    samples = sflow.Samples(grams, np.flatnonzero(version == _SFLOW)) if _SFLOW in found else None
+    fives = netflow5.Fives(grams, np.flatnonzero(version == _NETFLOW5)) if _NETFLOW5 in found else None
     told = exported(grams, version, np.flatnonzero(version > _NETFLOW5), known) if found & {V9, IPFIX} else None
-    read = _columns([samples, fives, told and told.records], names, trust)
+    read = _columns((samples, fives, None if told is None else told.records), names, trust)
     skipped, links = 0, []
     if samples is not None:
         refused.add(samples.chosen[samples.broken], "datagram cut short")

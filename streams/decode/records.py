@@ -118,6 +118,10 @@ def _fill(told: _Told, sheet: Sheet, row: int) -> None:
         if told.ip[at]:
             put_addresses(sheet, row, told.src[0, at], told.src[1, at], told.dst[0, at], told.dst[1, at])
         put_macs(sheet, row, told.src_mac[at], told.dst_mac[at])
-        sheet.flows[row], sheet.discarded[row], sheet.fragment[row] = told.flows[at], told.discarded[at], told.fragment[at]
+        sheet.flows[row], sheet.discarded[row], sheet.fragment[row] = (
+            told.flows[at],
+            told.discarded[at],
+            told.fragment[at],
+        )
         sheet.malformed[row], sheet.fragments_visible[row] = told.malformed[at], told.fragments_visible[at]
         row += 1

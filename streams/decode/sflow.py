@@ -67,7 +67,7 @@ class Samples:
         return end
 
 
-def effective_rates(said: NDArray[np.int64], agent: NDArray[np.int64]) -> NDArray[np.int64]:
+def effective_rates(said: NDArray[np.int64], agent: NDArray[np.int32]) -> NDArray[np.int64]:
     """Packets that each sample stands for: the rate, more where its source says that it had to drop samples.
 
     An agent that may not send more than so many samples a second counts the rest in `drops`. Each sample then stands
@@ -204,12 +204,7 @@ def _sample(
     """Read one flow sample: 1 for a packet, 0 where it holds none that is understood, -1 where it is cut short."""
     if end - at < (44 if expanded else 32):
         return -1
-    for one in range(FIELDS):
-        fields[one] = 0
-    for one in range(WORDS):
-        words[one] = 0
-    for one in range(SAIDS):
-        said[one] = 0
+    said[:], fields[:], words[:] = 0, 0, 0
     said[_SEQUENCE] = number(data, at, 4)
     if expanded:
         said[_SOURCE] = number(data, at + 4, 4) << 32 | number(data, at + 8, 4)
