@@ -13,7 +13,7 @@ TABLES = st.lists(WIDTHS, min_size=1, max_size=6).flatmap(
 
 
 @given(rows=TABLES, draw=st.data())
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)  # what is compiled is compiled when it is first called
 def test_rows_can_be_cut_out_and_picked(rows: list[tuple[int, ...]], draw: st.DataObject) -> None:
     across = len(rows[0]) if rows else 3
     table = np.array(rows, np.int64).reshape(-1, across)
