@@ -12,6 +12,9 @@ from streams.decode.filling import Sheet, put, put_addresses, put_macs, put_tran
 
 MAPPED = 0xFFFF_0000_0000  # ::ffff:0:0, RFC 4291, 2.5.5.2
 
+_AS_THEY_ARE = ("ip", "flows", "discarded", "fragment", "malformed", "fragments_visible")
+"""Columns that are taken as they are."""
+
 
 @dataclass(frozen=True, slots=True)
 class Records:
@@ -52,7 +55,10 @@ class Records:
     def fill(self, sheet: Sheet, row: int) -> int:
         """Put them into a sheet, the first into this row; the row that is next."""
         columns = (np.ascontiguousarray(getattr(self, name)) for name in Records.__slots__)
-        _fill(_Told(*columns), sheet, row)
+        told = _Told(*columns)
+        _fill(told, sheet, row, bool(told.src_mac.any() or told.dst_mac.any()))
+        for name in _AS_THEY_ARE:
+            getattr(sheet, name)[row : row + len(self)] = getattr(self, name)
         return row + len(self)
 
 
@@ -97,11 +103,16 @@ class _Told(NamedTuple):
 
 
 @borrowing
-def _fill(told: _Told, sheet: Sheet, row: int) -> None:
-    for at in range(len(told.ip)):
+def _fill(told: _Told, sheet: Sheet, row: int, macs: bool) -> None:
+    """Put into rows from `row` on what is not taken as it is, in loops of a few columns each.
+
+    So many at once as a record has are slow to get at.
+    """
+    count = len(told.ip)
+    for at in range(count):
         put(
             sheet,
-            row,
+            row + at,
             told.exporter[at],
             told.receipt_ns[at],
             told.start_ns[at],
@@ -111,17 +122,13 @@ def _fill(told: _Told, sheet: Sheet, row: int) -> None:
             told.sampling[at],
             told.in_if[at],
         )
+    for at in range(count):
         ports = told.src_port[at], told.dst_port[at]
-        put_transport(sheet, row, told.protocol[at], ports, told.tcp_flags[at], told.icmp_type[at])
-        sheet.ip[row] = told.ip[at]
-        sheet.src[row] = sheet.dst[row] = -1
+        put_transport(sheet, row + at, told.protocol[at], ports, told.tcp_flags[at], told.icmp_type[at])
+    for at in range(count):
+        sheet.src[row + at] = sheet.dst[row + at] = -1
         if told.ip[at]:
-            put_addresses(sheet, row, told.src[0, at], told.src[1, at], told.dst[0, at], told.dst[1, at])
-        put_macs(sheet, row, told.src_mac[at], told.dst_mac[at])
-        sheet.flows[row], sheet.discarded[row], sheet.fragment[row] = (
-            told.flows[at],
-            told.discarded[at],
-            told.fragment[at],
-        )
-        sheet.malformed[row], sheet.fragments_visible[row] = told.malformed[at], told.fragments_visible[at]
-        row += 1
+            put_addresses(sheet, row + at, told.src[0, at], told.src[1, at], told.dst[0, at], told.dst[1, at])
+    if macs:
+        for at in range(count):
+            put_macs(sheet, row + at, told.src_mac[at], told.dst_mac[at])
