@@ -6,19 +6,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.classes import AMOUNTS, ODD, PORTS
-from streams.decode.interning import empty_slots
+from streams.decode.interning import FREE, empty_slots
 from streams.rows import SKETCH_BITS
 from streams.sheets import (
     BITS,
     BLOCK,
     CHARGE,
     FIRST,
-    PAIRS,
     PLACES,
     RARE,
     RARELY,
     ROWS,
-    SECONDS,
     WORDS,
     Held,
     Kinds,
@@ -26,7 +24,7 @@ from streams.sheets import (
     Told,
 )
 from streams.summing import PORT_BITS, gather
-from streams.totals import Peers, counted, loudest, rehashed, rehashed_words
+from streams.totals import Peers, counted, loudest, moved, rehashed
 
 _LEAST = 1_024
 _LINE = 64
@@ -68,8 +66,8 @@ class Rowsheet:
             getattr(new, name)[:mine] = getattr(old, name)[:mine]
         new.made[:] = old.made
         rehashed(new.names, made[ROWS], new.slots)
-        rehashed_words(new.pairs, made[PAIRS], new.pair_slots)
-        rehashed_words(new.seconds, made[SECONDS], new.second_slots)
+        moved(old.pairs, new.pairs)
+        moved(old.seconds, new.seconds)
         self._held = new
 
     @property
@@ -110,20 +108,20 @@ class Rowsheet:
             self._held = _empty(*(room // 2 for room in rooms))
         else:
             made[:] = 0
-            for slots in (held.slots, held.pair_slots, held.second_slots):
-                slots[:] = -1
+            held.slots[:] = -1
+            held.pairs[:, 0] = held.seconds[:] = FREE
         self._base_tick = -1
 
 
 _SIZED = (
-    ("table", ROWS), ("rarely", ROWS), ("rare", RARELY), ("facts", ROWS), ("sketches", ROWS), ("pairs", PAIRS),
-    ("bit_row", BITS), ("bit", BITS), ("seconds", SECONDS),
+    ("table", ROWS), ("rarely", ROWS), ("rare", RARELY), ("facts", ROWS), ("sketches", ROWS), ("bit_row", BITS),
+    ("bit", BITS),
 )  # fmt: skip
 
 
 def _rooms(held: Held) -> tuple[int, ...]:
     """So much room there is for what `Held.made` counts."""
-    return len(held.table), len(held.pairs), len(held.bit), len(held.seconds), len(held.rare)
+    return len(held.table), len(held.pairs) // 2, len(held.bit), len(held.seconds) // 2, len(held.rare)
 
 
 def _empty(rows: int, pairs: int, bits: int, seconds: int, rare: int) -> Held:
@@ -131,8 +129,8 @@ def _empty(rows: int, pairs: int, bits: int, seconds: int, rare: int) -> Held:
     return Held(
         made=np.zeros(5, np.int64),
         amounts=np.zeros(3, np.int64),
-        ahead_names=np.empty((BLOCK, 5), np.uint64),
-        ahead_whom=np.empty((BLOCK, 4), np.int64),
+        ahead_names=np.empty((BLOCK, 3), np.uint64),
+        ahead_whom=np.empty((BLOCK, 3), np.int64),
         port_bits=PORT_BITS,
         slots=empty_slots(rows),
         table=table,
@@ -141,13 +139,18 @@ def _empty(rows: int, pairs: int, bits: int, seconds: int, rare: int) -> Held:
         rare=np.empty((rare, RARE), np.int64),
         facts=np.empty((rows, 3), np.int64),
         sketches=_aligned(rows, 2 * SKETCH_BITS // 8),
-        pair_slots=empty_slots(pairs),
-        pairs=np.empty((pairs, 2), np.uint64),
+        pairs=_words(pairs, 2),
         bit_row=np.empty(bits, np.int32),
         bit=np.empty(bits, np.int16),
-        second_slots=empty_slots(seconds),
-        seconds=np.empty((seconds, 1), np.uint64),
+        seconds=_words(seconds, 1),
     )
+
+
+def _words(room: int, width: int) -> NDArray[np.uint64]:
+    """A table with room for so many words where they hash to, half of it free; `room` is a power of two."""
+    table = _aligned(2 * room, 8 * width).view(np.uint64)
+    table[:, 0] = FREE
+    return table
 
 
 def _aligned(rows: int, width: int) -> NDArray[np.uint8]:

@@ -64,8 +64,8 @@ class Held(NamedTuple):
 
     made: NDArray[np.int64]  # rows, pairs, bits, seconds, rows of `rare`
     amounts: NDArray[np.int64]  # of the record at hand packets, octets, sessions
-    ahead_names: NDArray[np.uint64]  # BLOCK × 5, of the next records: names of rows, hashes, slots of peers and seconds
-    ahead_whom: NDArray[np.int64]  # BLOCK × 4: address, owner, whether everybody hears it, and what row there may be
+    ahead_names: NDArray[np.uint64]  # BLOCK × 3: names of the next records' rows, and what they hash to
+    ahead_whom: NDArray[np.int64]  # BLOCK × 3: to which address they go, whose it is, whether everybody hears it
     port_bits: NDArray[np.int16]  # of a sketch
     slots: NDArray[np.int32]
     table: NDArray[np.int64]  # rows × WORDS: see below
@@ -74,12 +74,10 @@ class Held(NamedTuple):
     rare: NDArray[np.int64]  # × RARE: counts that few rows have
     facts: NDArray[np.int64]  # × 3: flags, interface, MAC; nothing where nothing is charged
     sketches: NDArray[np.uint8]  # of rows that do not last and to which something is charged
-    pair_slots: NDArray[np.int32]
-    pairs: NDArray[np.uint64]  # × 2: row and address in one word, and octets
+    pairs: NDArray[np.uint64]  # × 2: row and address in one word, and octets, where the word hashes to; FREE
     bit_row: NDArray[np.int32]
     bit: NDArray[np.int16]
-    second_slots: NDArray[np.int32]
-    seconds: NDArray[np.uint64]  # × 1: of rows that are spread the row, and port or source
+    seconds: NDArray[np.uint64]  # × 1: of rows that are spread the row, and port or source, in the same way
 
 
 BLOCK = 32

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from streams.classes import SMALL, marks, of_protocol
 from streams.decode.compiled import borrowing, compiled, fetch, inlined
-from streams.decode.interning import place_from, place_of_word, slot_of, slot_of_word
+from streams.decode.interning import place_from, seat_of, slot_of, slot_of_word
 from streams.keys import hash_words
 from streams.rows import MAX_COUNT, SKETCH_BITS, Col
 from streams.sheets import (
@@ -184,15 +184,15 @@ def _said(told: Told, at: int, kinds: Kinds) -> int:
 
 
 @inlined
-def _met(
-    made: NDArray[np.int64], slots: NDArray[np.int32], pairs: NDArray[np.uint64], row: int, peer: int, octets: int
-) -> bool:
+def _met(made: NDArray[np.int64], pairs: NDArray[np.uint64], row: int, peer: int, octets: int) -> bool:
     """Whether a row's peer, which was sent so much, is new."""
-    place = place_of_word(np.uint64(row) << _HALF | np.uint64(peer), slots, pairs, made[PAIRS])
-    new = place == made[PAIRS]
-    made[PAIRS] += new
-    loud = np.uint64(0) if new else pairs[place, 1]
-    pairs[place, 1] = min(loud + np.uint64(octets), np.uint64(_MOST))
+    word = np.uint64(row) << _HALF | np.uint64(peer)
+    place = seat_of(word, pairs)
+    new = pairs[place, 0] != word
+    if new:
+        pairs[place, 0], pairs[place, 1] = word, np.uint64(0)
+        made[PAIRS] += 1
+    pairs[place, 1] = min(pairs[place, 1] + np.uint64(octets), np.uint64(_MOST))
     return bool(new)
 
 
@@ -200,19 +200,20 @@ def _met(
 def _room(held: Held) -> bool:
     """Whether BLOCK more records can be added, whatever is new in them: each may have three rows."""
     made, more = held.made, 3 * BLOCK
-    contacts = made[PAIRS] + more <= len(held.pairs) and made[SECONDS] + more <= len(held.seconds)
+    contacts = 2 * (made[PAIRS] + more) <= len(held.pairs) and 2 * (made[SECONDS] + more) <= len(held.seconds)
     rows = made[ROWS] + more <= len(held.table) and made[RARELY] + more <= len(held.rare)
     return bool(contacts and rows and made[BITS] + more <= len(held.bit))
 
 
 @inlined
-def _is_new(
-    made: NDArray[np.int64], slots: NDArray[np.int32], seconds: NDArray[np.uint64], row: int, second: int
-) -> bool:
+def _is_new(made: NDArray[np.int64], seconds: NDArray[np.uint64], row: int, second: int) -> bool:
     """Whether a row's port or source is new."""
-    place = place_of_word(np.uint64(row) << _HALF | np.uint64(second), slots, seconds, made[SECONDS])
-    new = place == made[SECONDS]
-    made[SECONDS] += new
+    word = np.uint64(row) << _HALF | np.uint64(second)
+    place = seat_of(word, seconds)
+    new = seconds[place, 0] != word
+    if new:
+        seconds[place, 0] = word
+        made[SECONDS] += 1
     return bool(new)
 
 
@@ -231,11 +232,11 @@ def _sent(told: Told, known: Known, held: Held, at: int, row: int, to: int, last
         _add(table, row, _VARIANCE, _times(amounts[0], rate - 1))
     if to < 0:
         return
-    new = _met(made, held.pair_slots, held.pairs, row, to, amounts[1])
+    new = _met(made, held.pairs, row, to, amounts[1])
     if lasts:
         table[row, _PEERS] += 1000 * new
         second = _second(told, known, at)
-        table[row, _PORTS] += 1000 * _is_new(made, held.second_slots, held.seconds, row, second)
+        table[row, _PORTS] += 1000 * _is_new(made, held.seconds, row, second)
         return
     if new:
         _mark(made, held.sketches, held.bit_row, held.bit, row, int(known.bit[to]))
@@ -278,36 +279,22 @@ def _meet(told: Told, known: Known, held: Held, begin: int, end: int, tick_ns: i
 @inlined
 def _approach(told: Told, known: Known, held: Held, begin: int, end: int) -> None:
     """Have what the next records will add to fetched: all of it at once, and not one after the other."""
-    names, whom = held.ahead_names, held.ahead_whom
-    mask, pair_mask = np.uint64(len(held.slots) - 1), np.uint64(len(held.pair_slots) - 1)
-    second_mask = np.uint64(len(held.second_slots) - 1)
+    names, whom, mask = held.ahead_names, held.ahead_whom, np.uint64(len(held.slots) - 1)
+    pair_mask, second_mask = np.uint64(len(held.pairs) - 1), np.uint64(len(held.seconds) - 1)
     for place in range(end - begin):
-        row = held.slots[names[place, 2] & mask]
-        whom[place, 3] = row
-        if row >= 0:
-            fetch(held.names, row, 0)
-            fetch(held.names, row, WORDS // 2)
-            if whom[place, 0] >= 0 and known.paying[told.charge[begin + place]] >= 0:
-                slot = slot_of_word(np.uint64(row) << _HALF | np.uint64(whom[place, 0])) & pair_mask
-                names[place, 3] = slot
-                fetch(held.pair_slots, slot, 0)
-                if names[place, 1] & _SPAN > _ONE:
-                    second = np.uint64(row) << _HALF | np.uint64(_second(told, known, begin + place))
-                    names[place, 4] = slot_of_word(second) & second_mask
-                    fetch(held.second_slots, names[place, 4], 0)
-                else:
-                    fetch(held.sketches, row, 0)
-            else:
-                whom[place, 3] = -1
-    for place in range(end - begin):
-        if whom[place, 3] >= 0:
-            pair = held.pair_slots[names[place, 3]]
-            if pair >= 0:
-                fetch(held.pairs, pair, 0)
+        row, to = held.slots[names[place, 2] & mask], whom[place, 0]
+        if row < 0:
+            continue
+        fetch(held.names, row, 0)
+        fetch(held.names, row, WORDS // 2)
+        if to >= 0 and known.paying[told.charge[begin + place]] >= 0:
+            mine = np.uint64(row) << _HALF
+            fetch(held.pairs, slot_of_word(mine | np.uint64(to)) & pair_mask, 0)
             if names[place, 1] & _SPAN > _ONE:
-                second = held.second_slots[names[place, 4]]
-                if second >= 0:
-                    fetch(held.seconds, second, 0)
+                second = np.uint64(_second(told, known, begin + place))
+                fetch(held.seconds, slot_of_word(mine | second) & second_mask, 0)
+            else:
+                fetch(held.sketches, row, 0)
 
 
 @borrowing

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.compiled import compiled
-from streams.decode.interning import slot_of, slot_of_word
-from streams.sheets import PAIRS, ROWS, Held
+from streams.decode.interning import FREE, seat_of, slot_of
+from streams.sheets import ROWS, Held
 
 _TOP_PEERS = 3
 _HALF, _LOW = np.uint64(32), np.uint64(0xFFFF_FFFF)
@@ -26,7 +26,9 @@ def loudest(held: Held, hashes: NDArray[np.uint64]) -> Peers:
     """Of equally loud peers those whose address has the least hash."""
     pairs, rows = held.pairs, held.made[ROWS]
     top, count = np.full((rows, _TOP_PEERS), -1, np.int32), 0
-    for pair in range(held.made[PAIRS]):
+    for pair in range(len(pairs)):
+        if pairs[pair, 0] == FREE:
+            continue
         row, carried = np.int64(pairs[pair, 0] >> _HALF), pair
         for rank in range(_TOP_PEERS):
             other = top[row, rank]
@@ -66,14 +68,13 @@ def rehashed(names: NDArray[np.uint64], count: int, slots: NDArray[np.int32]) ->
 
 
 @compiled
-def rehashed_words(table: NDArray[np.uint64], count: int, slots: NDArray[np.int32]) -> None:
-    """The same for single words, which stand in the first column."""
-    mask = np.uint64(len(slots) - 1)
-    for place in range(count):
-        slot = slot_of_word(table[place, 0]) & mask
-        while slots[slot] >= 0:
-            slot = (slot + np.uint64(1)) & mask
-        slots[slot] = place
+def moved(old: NDArray[np.uint64], new: NDArray[np.uint64]) -> None:
+    """Put the rows of a table of words into a larger one, all of which is free."""
+    for at in range(len(old)):
+        if old[at, 0] != FREE:
+            seat = seat_of(old[at, 0], new)
+            for word in range(old.shape[1]):
+                new[seat, word] = old[at, word]
 
 
 @compiled

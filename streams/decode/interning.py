@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 from streams.decode.compiled import borrowing, inlined
 
+FREE = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+"""What no word is that is looked for among words."""
+
 _LEAST_BITS = 10  # slots in use at first
 
 
@@ -161,19 +164,16 @@ def slot_of_word(word: np.uint64) -> np.uint64:
 
 
 @inlined
-def place_of_word(word: np.uint64, slots: NDArray[np.int32], table: NDArray[np.uint64], count: int) -> int:
-    """The same for single words; they stand in the first column of the table, where the others are the caller's."""
-    mask = np.uint64(len(slots) - 1)
-    slot = slot_of_word(word) & mask
-    while True:
-        found = slots[slot]
-        if found < 0:
-            slots[slot] = count
-            table[count, 0] = word
-            return count
-        if table[found, 0] == word:
-            return int(found)
-        slot = (slot + np.uint64(1)) & mask
+def seat_of(word: np.uint64, table: NDArray[np.uint64]) -> np.uint64:
+    """The row of a table that begins with this word, or is FREE and is to have it: words stand where they hash to.
+
+    The table has a power of two of rows, not all of them taken.
+    """
+    mask = np.uint64(len(table) - 1)
+    seat = slot_of_word(word) & mask
+    while table[seat, 0] != word and table[seat, 0] != FREE:
+        seat = (seat + np.uint64(1)) & mask
+    return seat
 
 
 @borrowing
