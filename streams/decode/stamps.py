@@ -66,9 +66,9 @@ def judged(
 ) -> tuple[np.int64, np.int64, bool, np.int64]:
     """Receipt and duration of one record, whether its stamps are far from the broker's, and how far.
 
-    `oldest_ns` is the first time that is believed. A receipt stamp before it, or after the Kafka timestamp, is void: the
-    Kafka timestamp stands in, and the duration is void too. A missing stamp (0) takes the Kafka timestamp and is no
-    skew. Without a Kafka timestamp (0) no receipt stamp is void.
+    `oldest_ns` is the first time that is believed. A receipt stamp before it, or after the Kafka timestamp, is void:
+    the Kafka timestamp stands in, and the duration is void too. A missing stamp (0) takes the Kafka timestamp and is
+    no skew. Without a Kafka timestamp (0) no receipt stamp is void.
     """
     void = kafka_ns != 0 and came != 0 and (came < oldest_ns or came > kafka_ns + FUTURE_NS)
     if kafka_ns != 0 and (came == 0 or void):
