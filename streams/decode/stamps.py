@@ -1,13 +1,11 @@
 """Times as collectors write them: integers of some unit, RFC 3339, or seconds as text; and which of them to believe."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from streams.decode.compiled import borrowing, inlined
+from streams.decode.compiled import inlined
 
 Stamp: TypeAlias = int | float | str
 
@@ -62,75 +60,15 @@ def _trimmed(text: str) -> str:
     return f"{head}.{tail[: min(digits, 6)]}{tail[digits:]}"
 
 
-@dataclass(frozen=True, slots=True)
-class Times:
-    """Believable times of n records."""
-
-    receipt_ns: NDArray[np.int64]
-    duration_ns: NDArray[np.int64]
-    skewed: NDArray[np.bool_]
-    skew_ns: NDArray[np.int64]
-
-
-def believed(
-    receipt: NDArray[np.int64],
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-    *,
-    kafka_ns: int,
-    oldest_ns: int,
-) -> Times:
-    """Receipt and duration of each record, void where they cannot be true.
-
-    A receipt stamp more than `oldest_ns` before the Kafka timestamp, or after it, is void: the Kafka timestamp stands
-    in, and the duration is void too. A missing stamp (0) takes the Kafka timestamp and is no skew.
-    """
-    times = Times(
-        np.empty(len(receipt), np.int64),
-        np.empty(len(receipt), np.int64),
-        np.empty(len(receipt), np.bool_),
-        np.empty(len(receipt), np.int64),
-    )
-    _judge(
-        np.ascontiguousarray(receipt),
-        np.ascontiguousarray(start),
-        np.ascontiguousarray(end),
-        kafka_ns,
-        kafka_ns - oldest_ns,
-        times.receipt_ns,
-        times.duration_ns,
-        times.skewed,
-        times.skew_ns,
-    )
-    return times
-
-
-@borrowing
-def _judge(
-    receipt: NDArray[np.int64],
-    start: NDArray[np.int64],
-    end: NDArray[np.int64],
-    kafka_ns: int,
-    oldest_ns: int,
-    believed_ns: NDArray[np.int64],
-    duration_ns: NDArray[np.int64],
-    skewed: NDArray[np.bool_],
-    skew_ns: NDArray[np.int64],
-) -> None:
-    """Fill the last four."""
-    for at in range(len(receipt)):
-        believed_ns[at], duration_ns[at], skewed[at], skew_ns[at] = judged(
-            receipt[at], start[at], end[at], kafka_ns, oldest_ns
-        )
-
-
 @inlined
 def judged(
     came: np.int64, start: np.int64, end: np.int64, kafka_ns: int, oldest_ns: int
 ) -> tuple[np.int64, np.int64, bool, np.int64]:
-    """Receipt and duration of one record, whether its stamps are far from the broker's, and how far: see `believed`.
+    """Receipt and duration of one record, whether its stamps are far from the broker's, and how far.
 
-    `oldest_ns` is the first time that is believed. Without a Kafka timestamp (0) no receipt stamp is void.
+    `oldest_ns` is the first time that is believed. A receipt stamp before it, or after the Kafka timestamp, is void:
+    the Kafka timestamp stands in, and the duration is void too. A missing stamp (0) takes the Kafka timestamp and is
+    no skew. Without a Kafka timestamp (0) no receipt stamp is void.
     """
     void = kafka_ns != 0 and came != 0 and (came < oldest_ns or came > kafka_ns + FUTURE_NS)
     if kafka_ns != 0 and (came == 0 or void):
