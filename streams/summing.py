@@ -35,7 +35,8 @@ _STEPS = 16  # spans above are rounded to so many steps an octave, so that rows 
 _SOURCES = 1 << 17  # sources are numbered above all ports
 
 PORT_BITS = (hash_words(np.arange(1 << 16, dtype=np.uint64).reshape(-1, 1)) % np.uint64(SKETCH_BITS)).astype(np.int16)
-_IN = 1 << Col.ANSWERS_IN | 1 << Col.TALK_IN
+_ANSWERS, _TALK = 1 << Col.ANSWERS_IN, 1 << Col.TALK_IN
+_IN = _ANSWERS | _TALK
 _DE_BRUIJN = 0x077C_B531
 _PLACE_OF_BIT = np.argsort([(_DE_BRUIJN << bit & 0xFFFF_FFFF) >> 27 for bit in range(32)])
 """Which bit it is, by the first five of a de Bruijn sequence shifted so far (Leiserson, Prokop and Randall 1998)."""
@@ -45,7 +46,9 @@ _HALF, _ONE, _SPAN = np.uint64(32), np.uint64(1), np.uint64(0xFF_FFFF)
 _FOR_ALL, _STRAY = 1 << Col.GROUP, 1 << Col.LOOPED  # in packets, as what is looped is counted
 
 
-_BYTES, _PACKETS, _FLOWS, _SAMPLES, _VARIANCE, _PEERS, _PORTS, _, _, _BYTES_IN, _PACKETS_IN, _ = range(COUNTS, WORDS)
+_BYTES, _PACKETS, _FLOWS, _SAMPLES, _VARIANCE, _PEERS, _PORTS, _, _, _BYTES_IN, _PACKETS_IN, _TALK_IN = range(
+    COUNTS, WORDS
+)
 
 
 @compiled
@@ -350,7 +353,9 @@ def _gathered(told: Told, known: Known, held: Held, at: int, place: int, kinds: 
             row = _row(other, low, slot_of(other, low), stamp, held)
             _add(held.table, row, _BYTES_IN, amounts[1])
             _add(held.table, row, _PACKETS_IN, amounts[0])
-            _add_all(held, row, said & _IN, kinds)
+            if said & _TALK:
+                _add(held.table, row, _TALK_IN, amounts[0])
+            _add_all(held, row, said & _ANSWERS, kinds)
             home = int(known.home[owner])
         if paying >= 0:
             row = _row(high, low, hashed, stamp, held)
