@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,16 @@ FRAME = 900_000
 
 _EACH = 16
 
+Octets: TypeAlias = bytes | NDArray[np.uint8]
+"""What a message says. An array is sent as it lies, which spares a copy of a frame."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bundle:
     """One frame, and how many datagrams of each listed sender are in it."""
 
     partition: int
-    value: bytes
+    value: Octets
     senders: NDArray[np.int64]  # numbers among the listed
     datagrams: NDArray[np.int64]  # of each of them
 
@@ -45,7 +49,8 @@ def bundles(
         chosen = np.flatnonzero(home == one)
         for piece in _pieces(chosen, lengths[chosen]):
             size = lengths[piece]
-            yield _bundle(one, number[piece], stamps[piece], size, [slots.joined(piece, size).data], addresses)
+            head, senders, counts = _headed(number[piece], stamps[piece], size, addresses)
+            yield Bundle(one, slots.joined(piece, size, head=head), senders, counts)
 
 
 def bundles_of_lines(
@@ -63,21 +68,18 @@ def bundles_of_lines(
         lengths = np.fromiter(map(len, lines), np.int64, len(lines))
         for piece in _pieces(np.arange(len(lines)), lengths):
             part = slice(int(piece[0]), int(piece[-1]) + 1)
-            yield _bundle(home, number[part], stamps[part], lengths[part], lines[part], addresses)
+            head, senders, counts = _headed(number[part], stamps[part], lengths[part], addresses)
+            yield Bundle(home, b"".join((head, *lines[part])), senders, counts)
 
 
-def _bundle(
-    partition: int,
-    number: NDArray[np.int64],
-    stamps: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-    octets: Sequence[memoryview | bytes],
-    addresses: Sequence[bytes],
-) -> Bundle:
+def _headed(
+    number: NDArray[np.int64], stamps: NDArray[np.int64], lengths: NDArray[np.int64], addresses: Sequence[bytes]
+) -> tuple[bytes, NDArray[np.int64], NDArray[np.int64]]:
+    """What stands before the octets of a frame, which senders are in it, and how many datagrams of each."""
     counts = np.bincount(number, minlength=len(addresses))
     senders = np.flatnonzero(counts)
     index = (np.cumsum(counts > 0) - 1)[number]
-    value = b"".join(
+    head = b"".join(
         (
             MAGIC,
             struct.pack("<2I", len(number), len(senders)),
@@ -85,10 +87,9 @@ def _bundle(
             stamps.astype("<i8").tobytes(),
             index.astype("<u4").tobytes(),
             lengths.astype("<u4").tobytes(),
-            *octets,
         )
     )
-    return Bundle(partition, value, senders, counts[senders])
+    return head, senders, counts[senders]
 
 
 def _pieces(chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from controller.domain import wire
 from streams.decode.compiled import borrowing
-from streams.listen.bundles import FRAME, Bundle, bundles, bundles_of_lines
+from streams.listen.bundles import FRAME, Bundle, Octets, bundles, bundles_of_lines
 from streams.listen.inbox import Inbox, Lines
 from streams.listen.senders import Listed, Strangers
 from streams.listen.sequences import HEAD, Sequences
@@ -37,7 +37,7 @@ class Outlet(Protocol):
     """What takes messages; `streams.listen.outlet` has the one that speaks to Kafka."""
 
     def send(
-        self, topic: str, value: bytes, *, partition: int = 0, key: bytes | None = None, lost: Callable[[], None] = ...
+        self, topic: str, value: Octets, *, partition: int = 0, key: bytes | None = None, lost: Callable[[], None] = ...
     ) -> bool:
         """Put a message on its way without waiting; False, or `lost` later on, when it will not arrive."""
 

@@ -8,12 +8,13 @@ import ctypes
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from controller.domain.errors import BrokerUnavailable
 from streams.broker import Access
-from streams.listen.bundles import FRAME
+from streams.listen.bundles import FRAME, Octets
 
 log = logging.getLogger("cordon.streams")
 
@@ -71,7 +72,7 @@ class Outlet:
     def send(
         self,
         topic: str,
-        value: bytes,
+        value: Octets,
         *,
         partition: int = 0,
         key: bytes | None = None,
@@ -85,7 +86,8 @@ class Outlet:
                 lost()
 
         try:
-            self._producer.produce(topic, value, key=key, partition=partition, on_delivery=told)
+            octets = cast("bytes", value)  # of an array, too, librdkafka copies what lies there
+            self._producer.produce(topic, octets, key=key, partition=partition, on_delivery=told)
         except BufferError:
             return self._lose(topic, "the broker takes messages more slowly than they come")
         except KafkaException as error:

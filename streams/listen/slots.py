@@ -132,10 +132,11 @@ class Slots:
             return memoryview(self._heads[index, :length])  # type: ignore[arg-type]  # arrays speak the buffer protocol
         return memoryview(self.joined(np.array([index], np.int64), np.array([length], np.int64)))  # type: ignore[arg-type]
 
-    def joined(self, chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[np.uint8]:
-        """The chosen datagrams' octets one behind the other, in that order. `lengths` are those of the chosen."""
-        octets = np.empty(int(lengths.sum()), np.uint8)
-        _join(self._octets, self._beyond, chosen, lengths, octets)
+    def joined(self, chosen: NDArray[np.int64], lengths: NDArray[np.int64], *, head: bytes = b"") -> NDArray[np.uint8]:
+        """The chosen datagrams' octets one behind the other, in that order, behind a head; `lengths` are theirs."""
+        octets = np.empty(len(head) + int(lengths.sum()), np.uint8)
+        octets[: len(head)] = np.frombuffer(head, np.uint8)
+        _join(self._octets, self._beyond, chosen, lengths, octets[len(head) :])
         return octets
 
 

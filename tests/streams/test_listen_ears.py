@@ -11,6 +11,7 @@ import pytest
 from controller.domain import wire
 from controller.domain.address import packed
 from streams.decode.datagrams import Datagrams, unframed
+from streams.listen.bundles import Octets
 from streams.listen.ears import BATCH, LONGEST_NAP_S, NAP_S, Channel, Ear, Listener, facts, longest_nap
 from streams.listen.inbox import Inbox, Lines
 from streams.listen.running import Named, heartbeat
@@ -35,18 +36,18 @@ class Kept:
     def send(
         self,
         topic: str,
-        value: bytes,
+        value: Octets,
         *,
         partition: int = 0,
         key: bytes | None = None,
         lost: Callable[[], None] = lambda: None,
     ) -> bool:
         if key == wire.MARK_KEY:
-            self.marks.append((partition, wire.mark_time(value)))
+            self.marks.append((partition, wire.mark_time(bytes(value))))
         elif len(value) > self.room:
             return False
         else:
-            self.values.append(value)
+            self.values.append(bytes(value))
             self.on_the_way.append(lost)
         return True
 
