@@ -8,7 +8,7 @@ from typing import Any
 KEEPS_UP_S = 2.0
 """A worker keeps up that is no further behind the clock than this at the end of a step; idle it is 0.5 to 0.8 s."""
 
-GROWTH = (2.0, 4.0)
+GROWTH = (1.25, 4.0)
 """By how much a rate that was held grows, at least and at most."""
 
 CLOSE = 1.15
