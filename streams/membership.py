@@ -84,15 +84,32 @@ class _Thread(AIOKafkaConsumerThread):
         """Nothing: Faust looks here for fetches of aiokafka's; a shift looks itself for partitions that stall."""
 
 
+class _Unread(dict[TP, int | None]):
+    """Where Faust would note how far it read a partition, and drops what comes from before it without a word.
+
+    It notes a message when it has been handed over, which may be after somebody asked to read from before it: all that
+    was asked for again would be dropped. A shift counts for itself what it takes (`streams.shift.Course`).
+    """
+
+    def __missing__(self, _: TP) -> None:
+        return None
+
+    def __setitem__(self, _: TP, __: int | None) -> None:
+        """Keep nothing."""
+
+    def update(self, *_: Any, **__: Any) -> None:
+        """Keep nothing."""
+
+
 class _Consumer(Consumer):
-    """Lives in the thread above, and forgets what was read before it was told where to read."""
+    """Lives in the thread above, and hands over whatever is read."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_offset = _Unread()
 
     def _new_consumer_thread(self) -> AIOKafkaConsumerThread:
         return _Thread(self, loop=self.loop, beacon=self.beacon)
-
-    async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
-        await super().seek_wait(partitions)
-        self._read_offset.update({tp: offset or None for tp, offset in partitions.items()})
 
     @property
     def faults(self) -> Mapping[str, int]:
