@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from streams.amounts import Counts, Ints, summed
 from streams.decode.compiled import borrowing, compiled
-from streams.decode.interning import empty_slots, place_of, slot_of
+from streams.decode.interning import empty_slots, place_of, seat_of_pair
 from streams.rows import Arrivals, Col, Flag
 
 _COUNTED = 32
@@ -229,15 +229,9 @@ def _met(
     count: int,
 ) -> int:
     """Add up octets by row and address, of which so many are known already; returns how many are then."""
-    mask = np.uint64(len(seats) - 1)
     for at in range(len(told)):
         one, first, last = place[peer_row[at]], told[at, 0], told[at, 1]
-        seat = slot_of(first ^ np.uint64(one) << np.uint64(32), last) & mask
-        while seats[seat] >= 0:
-            known = seats[seat]
-            if row[known] == one and words[known, 0] == first and words[known, 1] == last:
-                break
-            seat = (seat + np.uint64(1)) & mask
+        seat = seat_of_pair(one, first, last, seats, row, words)
         known = seats[seat]
         if known < 0:
             seats[seat] = known = count

@@ -7,8 +7,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from streams.decode.compiled import borrowing, compiled, inlined
-from streams.decode.interning import empty_slots, slot_of
+from streams.decode.compiled import borrowing, compiled
+from streams.decode.interning import empty_slots, seat_of_pair
 from streams.lots import Lot
 from streams.rows import Col
 from streams.windows import Ints, Views
@@ -63,26 +63,6 @@ def _told(views: Views, chosen: Ints) -> tuple[Ints, NDArray[np.uint64], Ints]:
     return view[:count], words[:count], octets[:count]
 
 
-@inlined
-def _seat(
-    owner: int,
-    first: np.uint64,
-    last: np.uint64,
-    seats: NDArray[np.int32],
-    owners: Ints,
-    words: NDArray[np.uint64],
-) -> np.uint64:
-    """Where an owner's peer sits, or would."""
-    mask = np.uint64(len(seats) - 1)
-    seat = slot_of(first ^ np.uint64(owner) << np.uint64(32), last) & mask
-    while seats[seat] >= 0:
-        known = seats[seat]
-        if owners[known] == owner and words[known, 0] == first and words[known, 1] == last:
-            break
-        seat = (seat + np.uint64(1)) & mask
-    return seat
-
-
 @borrowing
 def _met(
     view: NDArray[np.int32],
@@ -103,7 +83,7 @@ def _met(
         if not mask[owner]:
             continue
         first, last = peer[at, 0], peer[at, 1]
-        seat = _seat(owner, first, last, seats, owners, words)
+        seat = seat_of_pair(owner, first, last, seats, owners, words)
         known = seats[seat]
         if known < 0:
             seats[seat] = known = count
@@ -117,7 +97,7 @@ def _met(
 def _seated(owners: Ints, words: NDArray[np.uint64], count: int, seats: NDArray[np.int32]) -> None:
     """Seat so many pairs anew."""
     for at in range(count):
-        seats[_seat(owners[at], words[at, 0], words[at, 1], seats, owners, words)] = at
+        seats[seat_of_pair(owners[at], words[at, 0], words[at, 1], seats, owners, words)] = at
 
 
 @compiled
@@ -129,7 +109,7 @@ def _largest(
     others, amounts = np.empty((len(owner), 2), np.uint64), np.empty(len(owner), np.int64)
     for at in range(len(owner)):
         one, first, last = owner[at], words[at, 0], words[at, 1]
-        seat = _seat(one, first, last, seats, owners, others)
+        seat = seat_of_pair(one, first, last, seats, owners, others)
         known = seats[seat]
         if known < 0:
             seats[seat] = known = count

@@ -1,6 +1,6 @@
 """Distinct things numbered in the order in which they come, compiled: within a frame, or for as long as it helps."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -172,6 +172,26 @@ def seat_of(word: np.uint64, table: NDArray[np.uint64]) -> np.uint64:
     mask = np.uint64(len(table) - 1)
     seat = slot_of_word(word) & mask
     while table[seat, 0] != word and table[seat, 0] != FREE:
+        seat = (seat + np.uint64(1)) & mask
+    return seat
+
+
+@inlined
+def seat_of_pair(
+    owner: int,
+    first: np.uint64,
+    last: np.uint64,
+    seats: NDArray[np.int32],
+    owners: NDArray[Any],
+    words: NDArray[np.uint64],
+) -> np.uint64:
+    """Where an owner's pair has its number among the seats, or would have it: -1 stands there."""
+    mask = np.uint64(len(seats) - 1)
+    seat = slot_of(first ^ np.uint64(owner) << np.uint64(32), last) & mask
+    while seats[seat] >= 0:
+        known = seats[seat]
+        if owners[known] == owner and words[known, 0] == first and words[known, 1] == last:
+            break
         seat = (seat + np.uint64(1)) & mask
     return seat
 

@@ -1,7 +1,7 @@
 """What the values of a record mean: times in ns, addresses as words, fragments, drops, and how it was sampled."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -67,8 +67,7 @@ def _back(there: Records, read: Values, both: NDArray[np.bool_]) -> Records:
         column: NDArray[np.int64] = read.column(slot).view(np.int64)
         return column
 
-    turned = replace(
-        there,
+    turned = there._replace(
         src=there.dst,
         dst=there.src,
         src_mac=there.dst_mac,
@@ -78,7 +77,7 @@ def _back(there: Records, read: Values, both: NDArray[np.bool_]) -> Records:
         src_port=there.dst_port,
         dst_port=there.src_port,
         tcp_flags=(number(Slot.BACK_FLAGS) & 0xFF).astype(np.int16),
-        icmp_type=np.zeros(len(there), np.int16),
+        icmp_type=np.zeros(there.most, np.int16),
         in_if=number(Slot.OUTPUT) & 0xFFFF_FFFF,
     )
     return picked(turned, both)

@@ -1,8 +1,7 @@
 """Flow records as numbers, whatever they were read from, and how they come into columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +15,7 @@ _AS_THEY_ARE = ("ip", "flows", "discarded", "fragment", "malformed", "fragments_
 """Columns that are taken as they are."""
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
+class Records(NamedTuple):
     """n records. Addresses are two words each, the higher first, IPv4 mapped into IPv6."""
 
     exporter: NDArray[np.int64]  # index into the frame's exporters
@@ -44,66 +42,37 @@ class Records:
     malformed: NDArray[np.bool_]
     fragments_visible: NDArray[np.bool_]
 
-    def __len__(self) -> int:
-        return len(self.bytes)
-
     @property
     def most(self) -> int:
         """So many there are."""
-        return len(self)
+        return len(self.bytes)
 
     def fill(self, sheet: Sheet, row: int) -> int:
         """Put them into a sheet, the first into this row; the row that is next."""
-        columns = (np.ascontiguousarray(getattr(self, name)) for name in Records.__slots__)
-        told = _Told(*columns)
+        columns: list[Any] = [np.ascontiguousarray(column) for column in self]
+        told, end = Records(*columns), row + self.most
         _fill(told, sheet, row, bool(told.src_mac.any() or told.dst_mac.any()))
         for name in _AS_THEY_ARE:
-            getattr(sheet, name)[row : row + len(self)] = getattr(self, name)
-        return row + len(self)
+            getattr(sheet, name)[row:end] = getattr(told, name)
+        return end
 
 
 def joined(parts: Sequence[Records]) -> Records:
     """All records of all parts."""
     if len(parts) == 1:
         return parts[0]
-    return Records(*(np.concatenate([getattr(one, name) for one in parts], axis=-1) for name in Records.__slots__))
+    columns: list[Any] = [np.concatenate(one, axis=-1) for one in zip(*parts, strict=True)]
+    return Records(*columns)
 
 
 def picked(records: Records, chosen: NDArray[np.bool_]) -> Records:
     """These records only."""
-    return Records(*(getattr(records, name)[..., chosen] for name in Records.__slots__))
-
-
-class _Told(NamedTuple):
-    """Records as `_fill` takes them."""
-
-    exporter: NDArray[np.int64]
-    receipt_ns: NDArray[np.int64]
-    start_ns: NDArray[np.int64]
-    end_ns: NDArray[np.int64]
-    src: NDArray[np.uint64]
-    dst: NDArray[np.uint64]
-    ip: NDArray[np.bool_]
-    src_mac: NDArray[np.uint64]
-    dst_mac: NDArray[np.uint64]
-    bytes: NDArray[np.int64]
-    packets: NDArray[np.int64]
-    flows: NDArray[np.int64]
-    sampling: NDArray[np.int64]
-    protocol: NDArray[np.int16]
-    src_port: NDArray[np.int32]
-    dst_port: NDArray[np.int32]
-    tcp_flags: NDArray[np.int16]
-    icmp_type: NDArray[np.int16]
-    in_if: NDArray[np.int64]
-    discarded: NDArray[np.bool_]
-    fragment: NDArray[np.bool_]
-    malformed: NDArray[np.bool_]
-    fragments_visible: NDArray[np.bool_]
+    columns: list[Any] = [column[..., chosen] for column in records]
+    return Records(*columns)
 
 
 @borrowing
-def _fill(told: _Told, sheet: Sheet, row: int, macs: bool) -> None:
+def _fill(told: Records, sheet: Sheet, row: int, macs: bool) -> None:
     """Put into rows from `row` on what is not taken as it is, in loops of a few columns each.
 
     So many at once as a record has are slow to get at.

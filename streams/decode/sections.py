@@ -4,7 +4,6 @@ Sections of packets: RFC 5477, 8.5, and RFC 7133, 3. What they are read by is wh
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -43,7 +42,7 @@ def opened(
     )
     fields, words = np.empty(FIELDS, np.int64), np.empty(WORDS, np.uint64)
     _open(payload, np.flatnonzero(samples), place, size, whole, bare, fields, words, *told)
-    return replace(records, **dict(zip(_TOLD, told, strict=True)))
+    return records._replace(**dict(zip(_TOLD, told, strict=True)))
 
 
 @borrowing

@@ -158,9 +158,9 @@ class Bench:
             "tick_ms": ticks,
         }
 
-    def frames(self, rate: float) -> dict[str, Any]:
+    def frames(self) -> dict[str, Any]:
         """What frames of several sizes cost."""
-        return scaling.by_frame(self.kafka, self.folder, rate=rate, seconds=self.extent.seconds)
+        return scaling.by_frame(self.kafka, self.folder, seconds=self.extent.seconds)
 
     def scale(self, capacity: float) -> dict[str, Any]:
         """One worker and two, and one of two killed; one worker can do about so many records a second."""
@@ -210,7 +210,7 @@ def _measure(bench: Bench, document: dict[str, Any], chosen: Sequence[str]) -> N
     capacity = document.get("netflow5", {}).get("worker_records_per_cpu_s")
     questions: Mapping[str, Callable[[], dict[str, Any]]] = {
         "scale": partial(bench.scale, capacity or five),
-        "frames": partial(bench.frames, five / 2),
+        "frames": bench.frames,
     }
     for name, ask in questions.items():
         if name in wanted and not bench.over:

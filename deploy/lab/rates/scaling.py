@@ -18,6 +18,9 @@ from deploy.lab.rates.rig import NotMeasured, Rig, rig
 from deploy.lab.rates.stencils import RECORDS
 
 FRAMES_MS = (10, 25, 50, 100, 250)
+FRAMES_PER_S = 60_000.0
+"""Records a second for the question of frames: what comes in the longest of FRAMES_MS has to fit one of them."""
+
 FILLED_PER_S = 300_000.0
 KILLED_AFTER_S = 6.0
 TAKES_OVER_S = 60.0
@@ -26,16 +29,16 @@ SHARED = 4
 """Partitions that workers share, however many they are: one and two are compared on the same work."""
 
 
-def by_frame(kafka: ApacheKafka, folder: Path, *, rate: float, seconds: float) -> dict[str, Any]:
+def by_frame(kafka: ApacheKafka, folder: Path, *, seconds: float) -> dict[str, Any]:
     """NetFlow v5 at one rate, gathered for longer and longer: records a CPU-second by milliseconds of gathering."""
     found: dict[str, Any] = {}
     for ms in FRAMES_MS:
         with rig(kafka, folder / f"frames-{ms}", "netflow5", frame_ms=ms) as one:
-            one.step("netflow5", rate=rate / 4, seconds=2.0)
-            step = one.step("netflow5", rate=rate, seconds=seconds)
+            one.step("netflow5", rate=FRAMES_PER_S / 4, seconds=2.0)
+            step = one.step("netflow5", rate=FRAMES_PER_S, seconds=seconds)
             of = figures.of_steps([step])
             names = ("records_per_cpu_s", "listener_records_per_cpu_s", "worker_records_per_cpu_s")
-            found[str(ms)] = {"records_per_frame": round(rate * ms / 1_000 / one.partitions)} | {
+            found[str(ms)] = {"records_per_frame": round(FRAMES_PER_S * ms / 1_000 / one.partitions)} | {
                 n: of[n] for n in names
             }
     return found
