@@ -1,7 +1,7 @@
 """All detectors over one reading: who is accused of what, and what excuses it."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,6 +69,11 @@ class Hits:
     strengths: list[float]
     excuses: list[str]
     note: bool = False
+
+    def pick(self, chosen: list[int]) -> "Hits":
+        """Some of them."""
+        at, strengths, excuses = ([column[one] for one in chosen] for column in (self.at, self.strengths, self.excuses))
+        return replace(self, at=at, strengths=strengths, excuses=excuses)
 
 
 class Detecting:

@@ -18,7 +18,7 @@ from streams.register import Register
 from streams.retracing import Talk
 from streams.rows import Claim
 from streams.sensors import DOUBTED, Sensors
-from streams.standing import FLOW, Entry, Judge, Standing, found
+from streams.standing import FLOW, Entry, Judge, Standing, found, noted
 from streams.subjects import Subjects
 from streams.suffering import Blame
 from streams.windows import Views
@@ -99,6 +99,7 @@ class Recorder:
 
     def accuse(self, seen: Look, hits: list[Hits], *, end_ns: int, tick: int) -> set[int]:
         """Put hits on record; returns the subjects whose traffic is not normal."""
+        hits = [left for one in hits if (left := self._unsaid(one, seen, end_ns) if one.note else one).at]
         if not hits:
             return set()
         accused = self._accused(seen, sorted({at for one in hits for at in one.at}), tick)
@@ -109,6 +110,16 @@ class Recorder:
         for whom in accused.values():
             whom.standing.peers = self._outside(whom.talk.peers)
         return set(seen.reading.slots[sorted({at for one in hits if not one.note for at in one.at})].tolist())
+
+    def _unsaid(self, notes: Hits, seen: Look, end_ns: int) -> Hits:
+        """Of notes those that are not on record, or were put there a while ago: of many subjects nothing else is."""
+        held, slots = self._register.standings, seen.reading.slots[notes.at].tolist()
+        left = [
+            place
+            for place, slot in enumerate(slots)
+            if not noted(held.get(slot), notes.detector, end_ns)
+        ]
+        return notes.pick(left)
 
     def _accused(self, seen: Look, places: list[int], tick: int) -> dict[int, Accused]:
         """By place in the reading."""

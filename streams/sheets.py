@@ -66,6 +66,7 @@ class Held(NamedTuple):
     amounts: NDArray[np.int64]  # of the record at hand packets, octets, sessions
     ahead_names: NDArray[np.uint64]  # BLOCK × 3: names of the next records' rows, and what they hash to
     ahead_whom: NDArray[np.int64]  # BLOCK × 3: to which address they go, whose it is, whether everybody hears it
+    turns: NDArray[np.int64]  # SORTS × (1 + BLOCK): of each sort, how many of the next records are of it, and which
     port_bits: NDArray[np.int16]  # of a sketch
     slots: NDArray[np.int32]
     table: NDArray[np.int64]  # rows × WORDS: see below
@@ -83,20 +84,23 @@ class Held(NamedTuple):
 BLOCK = 32
 """Records for which memory is asked at once."""
 
+SORTS = 4
+"""Of records: sent by ours or to ours alone, within a tick or over several; what is done with each sort differs."""
+
 ROWS, PAIRS, BITS, SECONDS, RARELY = range(5)
 """Places in `Held.made`."""
 
 _OFTEN = (
+    Col.BYTES_IN, Col.PACKETS_IN, Col.TALK_IN, Col.PROBES,
     Col.BYTES, Col.PACKETS, Col.FLOWS, Col.SAMPLES, Col.VARIANCE, Col.PEERS_SPREAD, Col.PORTS_SPREAD, Col.SMALL,
-    Col.PROBES, Col.BYTES_IN, Col.PACKETS_IN, Col.TALK_IN,
 )  # fmt: skip
 _SELDOM = tuple(column for column in Col if column not in _OFTEN)
 FIRST, CHARGE = 2, 3
 COUNTS = 4
 WORDS, RARE = COUNTS + len(_OFTEN), len(_SELDOM)
 """Words of a row: two that name it (key, exporter and vantage in one, tick and span in the other), when it was first
-heard of, the charge whose facts it has, and the counts that nearly every record adds to: two lines of the cache. The
-others, RARE of them, stand elsewhere, where a row has any."""
+heard of, the charge whose facts it has, and the counts that nearly every record adds to: two lines of the cache, of
+which what a subject is sent needs but the first. The other counts, RARE of them, stand elsewhere, where a row has any."""
 
 PLACES = np.array([COUNTS + _OFTEN.index(one) if one in _OFTEN else -1 - _SELDOM.index(one) for one in Col], np.int64)
 """Of each column its word in a row; -1 less its place among the rare ones for the others."""

@@ -88,7 +88,8 @@ class Speaker:
         watched = set(self._watched_slots() if second else self._subjects.known(self._watched).tolist())
         due = self._register.moved()
         if second:
-            due |= self._register.standings.keys()
+            due.update(slot for slot, one in self._register.standings.items() if not self._judge.rests(one, end_ns))
+            due |= watched & self._register.standings.keys()
         found = [one for slot in due if (one := self._due(slot, slot in watched, second=second, end_ns=end_ns))]
         return sorted(self._said(found, seen, end_ns), key=attrgetter("score"), reverse=True) if found else []
 

@@ -12,7 +12,12 @@ from controller.domain.verdict import Evidence, Fact, Finding, Level, TrafficCla
 FAINT = 0.02
 """Force below which evidence is forgotten."""
 
-NOTE_S = 10.0
+NOTE_NS = 10_000_000_000
+"""How long a note is in force after it was last put on record."""
+
+NOTED_AGAIN_NS = 5_000_000_000
+"""A note that still holds is put on record again, and said, no sooner: it asks nobody to do anything."""
+
 FLOW = Witness.FLOW.value
 
 # To look an enum's member up by its value takes as long as to weigh evidence.
@@ -98,7 +103,7 @@ class Judge:
         flow = lines = False
         for entry in standing.entries:
             force = self.force(entry, now_ns)
-            if force >= FAINT if not entry.note else now_ns - entry.at_ns < NOTE_S * 1e9:
+            if force >= FAINT if not entry.note else now_ns - entry.at_ns < NOTE_NS:
                 (excused if entry.excuse else plain).append((force, entry))
                 if entry.strength > 0:
                     flow, lines = flow or entry.witness == FLOW, lines or entry.witness != FLOW
@@ -120,6 +125,13 @@ class Judge:
         if len(chosen) > 1:
             chosen = sorted(chosen, key=lambda one: (-one[0], one[1].detector, one[1].source))
         return Judgement(score, self._level(score), finding, tuple([entry for _, entry in chosen]))
+
+    def rests(self, standing: Standing, now_ns: int) -> bool:
+        """Whether nothing is to be said of a subject, by a look that costs little: all there is is a note in force."""
+        if standing.news or standing.said_level or len(standing.entries) != 1:
+            return False
+        (only,) = standing.entries
+        return only.note and now_ns - only.at_ns < NOTE_NS
 
     def _level(self, score: float) -> Level:
         for threshold, level in self._steps:
@@ -166,6 +178,16 @@ class Judge:
             traffic=_CLASSES[entry.traffic],
             compromise=entry.compromise,
         )
+
+
+def noted(standing: Standing | None, detector: str, now_ns: int) -> bool:
+    """Whether a note of this detector's was put on record so lately that it need not be again."""
+    if standing is None:
+        return False
+    for one in standing.entries:
+        if one.note and one.detector == detector and now_ns - one.at_ns < NOTED_AGAIN_NS:
+            return True
+    return False
 
 
 def found(standing: Standing, detector: str, source: str) -> Entry | None:

@@ -22,6 +22,7 @@ from streams.sheets import (
     RARELY,
     ROWS,
     SECONDS,
+    SORTS,
     WORDS,
     Held,
     Kinds,
@@ -43,10 +44,11 @@ _PLACE_OF_BIT = np.argsort([(_DE_BRUIJN << bit & 0xFFFF_FFFF) >> 27 for bit in r
 
 _HALF, _ONE, _SPAN = np.uint64(32), np.uint64(1), np.uint64(0xFF_FFFF)
 
+_ALONE, _LASTS = 2, 1  # sorts of records: to ours alone, and over several ticks
 _FOR_ALL, _STRAY = 1 << Col.GROUP, 1 << Col.LOOPED  # in packets, as what is looped is counted
 
 
-_BYTES, _PACKETS, _FLOWS, _SAMPLES, _VARIANCE, _PEERS, _PORTS, _, _, _BYTES_IN, _PACKETS_IN, _TALK_IN = range(
+_BYTES_IN, _PACKETS_IN, _TALK_IN, _, _BYTES, _PACKETS, _FLOWS, _SAMPLES, _VARIANCE, _PEERS, _PORTS, _ = range(
     COUNTS, WORDS
 )
 
@@ -54,13 +56,11 @@ _BYTES, _PACKETS, _FLOWS, _SAMPLES, _VARIANCE, _PEERS, _PORTS, _, _, _BYTES_IN, 
 @compiled
 def span_of(duration_ns: int, tick_ns: int) -> int:
     """Ticks over which a record's counts spread: at least one, long ones rounded to sixteen steps an octave."""
-    if duration_ns <= tick_ns:
-        return 1
-    ticks = int(np.rint(duration_ns / tick_ns))
-    unit = 1
-    while ticks >= 2 * _STEPS * unit:
-        unit *= 2
-    return (ticks + unit // 2) // unit * unit
+    ticks = max(int(np.rint(duration_ns / tick_ns)), 1)
+    unit = 0  # a power of two
+    while ticks >> unit >= 2 * _STEPS:
+        unit += 1
+    return ticks + (1 << unit >> 1) >> unit << unit
 
 
 @inlined
@@ -261,8 +261,10 @@ def _second(told: Told, known: Known, at: int) -> int:
 @inlined
 def _meet(told: Told, known: Known, held: Held, begin: int, end: int, tick_ns: int, base_tick: int) -> None:
     """Note whom the next records concern, and have the slots of their rows fetched from memory."""
-    names, whom = held.ahead_names, held.ahead_whom
+    names, whom, turns = held.ahead_names, held.ahead_whom, held.turns
     last, tick, mask = -1, 0, np.uint64(len(held.slots) - 1)
+    for sort in range(SORTS):
+        turns[sort, 0] = 0
     for at in range(begin, end):
         place, charge = at - begin, told.charge[at]
         to, owner, everybody = _addressed(told, known, at)
@@ -270,31 +272,42 @@ def _meet(told: Told, known: Known, held: Held, begin: int, end: int, tick_ns: i
         if told.receipt_ns[at] != last:
             last = int(told.receipt_ns[at])
             tick = last // tick_ns - base_tick
-        who, vantage = (paying, known.facts[charge, 0]) if paying >= 0 else (max(owner, 0), _EDGE)
+        # What is chosen here was read before: a choice without a branch, for nobody could guess it.
+        seen = known.facts[charge, 0]
+        who, vantage = paying if paying >= 0 else max(owner, 0), seen if paying >= 0 else _EDGE
         high = np.uint64(who << 32 | known.speaker[told.exporter[at]] << 8 | vantage)
-        low = np.uint64(tick << 24 | span_of(told.duration_ns[at], tick_ns))
+        span = span_of(told.duration_ns[at], tick_ns)
+        low = np.uint64(tick << 24 | span)
         hashed = slot_of(high, low)
         names[place, 0], names[place, 1], names[place, 2] = high, low, hashed
         whom[place, 0], whom[place, 1], whom[place, 2] = to, owner, everybody
         fetch(held.slots, hashed & mask, 0)
+        sort = _ALONE * (paying < 0) + _LASTS * (span > 1)
+        turns[sort, 0] += 1
+        turns[sort, turns[sort, 0]] = at
 
 
 @inlined
-def _approach(told: Told, known: Known, held: Held, begin: int, end: int) -> None:
+def _approach(told: Told, known: Known, held: Held, begin: int) -> None:
     """Have what the next records will add to fetched: all of it at once, and not one after the other."""
     names, whom, mask = held.ahead_names, held.ahead_whom, np.uint64(len(held.slots) - 1)
     pair_mask, second_mask = np.uint64(len(held.pairs) - 1), np.uint64(len(held.seconds) - 1)
-    for place in range(end - begin):
-        row, to = held.slots[names[place, 2] & mask], whom[place, 0]
-        if row < 0:
-            continue
-        fetch(held.names, row, 0)
-        fetch(held.names, row, WORDS // 2)
-        if to >= 0 and known.paying[told.charge[begin + place]] >= 0:
+    for sort in range(SORTS):
+        for one in range(1, held.turns[sort, 0] + 1):
+            at = held.turns[sort, one]
+            row, to = held.slots[names[at - begin, 2] & mask], whom[at - begin, 0]
+            if row < 0:
+                continue
+            fetch(held.names, row, 0)
+            if sort >= _ALONE:
+                continue
+            fetch(held.names, row, WORDS // 2)
+            if to < 0:
+                continue
             mine = np.uint64(row) << _HALF
             fetch(held.pairs, slot_of_word(mine | np.uint64(to)) & pair_mask, 0)
-            if names[place, 1] & _SPAN > _ONE:
-                second = np.uint64(_second(told, known, begin + place))
+            if sort & _LASTS:
+                second = np.uint64(_second(told, known, at))
                 fetch(held.seconds, slot_of_word(mine | second) & second_mask, 0)
             else:
                 fetch(held.sketches, row, 0)
@@ -321,9 +334,11 @@ def gather(
         if not _room(held):
             return begin
         _meet(told, known, held, begin, end, tick_ns, base_tick)
-        _approach(told, known, held, begin, end)
-        for at in range(begin, end):
-            homes[at] = _gathered(told, known, held, at, at - begin, kinds)
+        _approach(told, known, held, begin)
+        for sort in range(SORTS):  # whoever does the same thing many times guesses well what comes next
+            for one in range(1, held.turns[sort, 0] + 1):
+                at = held.turns[sort, one]
+                homes[at] = _gathered(told, known, held, at, at - begin, kinds)
     return len(homes)
 
 
