@@ -72,8 +72,12 @@ class Hits:
 
     def pick(self, chosen: list[int]) -> "Hits":
         """Some of them."""
-        at, strengths, excuses = ([column[one] for one in chosen] for column in (self.at, self.strengths, self.excuses))
-        return replace(self, at=at, strengths=strengths, excuses=excuses)
+        return replace(
+            self,
+            at=[self.at[one] for one in chosen],
+            strengths=[self.strengths[one] for one in chosen],
+            excuses=[self.excuses[one] for one in chosen],
+        )
 
 
 class Detecting:

@@ -6,7 +6,6 @@ aiokafka copies what it fetches six times, and sums it up in plain C
 
 import asyncio
 import logging
-import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,9 +36,6 @@ AT_ONCE = 1000
 
 LOOK_S = 0.2
 """How long to wait at once, and so for the end of it."""
-
-TOGETHER_S = 0.005
-"""How long others may come to the first message: to hand over each by itself costs more than to score it."""
 
 REFUSED = (KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED)
 
@@ -108,7 +104,6 @@ class Inlet:
             wait_s -= LOOK_S
             if first is None:
                 continue
-            time.sleep(TOGETHER_S)
             for message in (first, *self._consumer.consume(AT_ONCE, 0)):
                 if (error := message.error()) is not None:
                     self._wrong(message, error)

@@ -114,11 +114,7 @@ class Recorder:
     def _unsaid(self, notes: Hits, seen: Look, end_ns: int) -> Hits:
         """Of notes those that are not on record, or were put there a while ago: of many subjects nothing else is."""
         held, slots = self._register.standings, seen.reading.slots[notes.at].tolist()
-        left = [
-            place
-            for place, slot in enumerate(slots)
-            if not noted(held.get(slot), notes.detector, end_ns)
-        ]
+        left = [place for place, slot in enumerate(slots) if not noted(held.get(slot), notes.detector, end_ns)]
         return notes.pick(left)
 
     def _accused(self, seen: Look, places: list[int], tick: int) -> dict[int, Accused]:

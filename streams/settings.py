@@ -9,8 +9,8 @@ from controller.domain.errors import ConfigError
 from controller.domain.estate import Estate, Site
 from controller.domain.rulebook import Rulebook
 
-_SCORING = ("grouping", "places", "windows", "baseline", "looking", "detecting", "standing", "speaking", "score")
-"""Modules of this room whose code decides what a verdict says."""
+_HEARING = "listen"
+"""The one folder of this room whose code has no part in what a verdict says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,13 @@ def load(site: Path, policy: Path) -> Settings:
 
 
 def scorer_digest(policy_text: str) -> str:
-    """Twelve hex digits that change with the policy and with the code that scores."""
+    """Twelve hex digits that change with the policy and with the code between a frame and a verdict."""
     digest = hashlib.sha256(policy_text.encode())
     room = Path(__file__).parent
-    for path in (
-        room / "activity.py",
-        room / "baseline.py",
-        room / "score.py",
-        *sorted((room / "detect").glob("*.py")),
-    ):
-        digest.update(path.read_bytes() if path.exists() else b"")
+    for path in sorted(room.rglob("*.py")):
+        place = path.relative_to(room)
+        if place.parts[0] != _HEARING:
+            digest.update(f"{place.as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 

@@ -100,7 +100,7 @@ COUNTS = 4
 WORDS, RARE = COUNTS + len(_OFTEN), len(_SELDOM)
 """Words of a row: two that name it (key, exporter and vantage in one, tick and span in the other), when it was first
 heard of, the charge whose facts it has, and the counts that nearly every record adds to: two lines of the cache, of
-which what a subject is sent needs but the first. The other counts, RARE of them, stand elsewhere, where a row has any."""
+which what a subject is sent needs but the first. The others, RARE of them, stand elsewhere, where a row has any."""
 
 PLACES = np.array([COUNTS + _OFTEN.index(one) if one in _OFTEN else -1 - _SELDOM.index(one) for one in Col], np.int64)
 """Of each column its word in a row; -1 less its place among the rare ones for the others."""

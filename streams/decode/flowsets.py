@@ -7,13 +7,15 @@ from numpy.typing import NDArray
 
 from controller.domain.errors import BadInput
 from streams.decode.datagrams import Datagrams
-from streams.decode.exports import Heads, heads, sets
+from streams.decode.exports import Heads, Sets, heads, sets
+from streams.decode.interning import interned
 from streams.decode.layouts import FIRST_DATA, IPFIX, V9, Layout, templates, values
 from streams.decode.meaning import Origin, believable, hear_sampling, meant
 from streams.decode.records import Records
 from streams.decode.templates import Speaker, Templates, Waiting
 
 _TEMPLATES, _OPTIONS = ((V9, 0), (IPFIX, 2)), ((V9, 1), (IPFIX, 3))
+_UNKNOWN = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +33,9 @@ def exported(frame: Datagrams, version: NDArray[np.int64], chosen: NDArray[np.in
     """Read the chosen datagrams, which are of NetFlow v9 or IPFIX as `version` says, and learn what they teach."""
     found = sets(frame, version, chosen)
     head = heads(frame, version, np.unique(found.datagram))
-    reading = _Reading(frame, version, head, known)
-    for datagram, number, start, end in np.stack((found.datagram, found.number, found.start, found.end)).T.tolist():
-        reading.take(datagram, number, start, end)
-    reading.finish()
-    return _read(reading, np.array(reading.rows, np.int64).reshape(-1, 4).T, found.broken)
+    reading = _Reading(frame, version, head, known, found)
+    reading.read()
+    return _read(reading, np.concatenate((np.zeros((4, 0), np.int64), *reading.rows), axis=1), found.broken)
 
 
 def _read(reading: "_Reading", rows: NDArray[np.int64], broken: NDArray[np.int64]) -> Exported:
@@ -43,13 +43,16 @@ def _read(reading: "_Reading", rows: NDArray[np.int64], broken: NDArray[np.int64
     tiny = np.array([layout.tiny for layout in layouts], np.bool_)[rows[3]]
     skipped = sum((end - start) // layouts[which].least for _, start, end, which in rows[:, tiny].T.tolist())
     datagram, start, end, which = np.compress(~tiny, rows, axis=1)
-    payload = np.frombuffer(b"".join((reading.frame.payload, *(one.octets for one in reading.waited))), np.uint8)
+    octets = reading.frame.payload
+    if reading.waited:
+        octets = b"".join((octets, *(one.octets for one in reading.waited)))
+    payload = np.frombuffer(octets, np.uint8)
     read = values(payload, start, end, which, layouts)
     origin = reading.origin(datagram, which)
     traffic = np.array([layout.counts_traffic for layout in layouts], np.bool_)[which][read.of]
-    telling = np.array([layout.tells_sampling for layout in layouts], np.bool_)[which][read.of]
+    telling = np.array([layout.tells_sampling for layout in layouts], np.bool_)[which]
     if telling.any():
-        hear_sampling(read.picked(telling), origin, exporters, reading.known)
+        hear_sampling(read.picked(telling[read.of]), origin, exporters, reading.known)
     sound = believable(read)
     wanted = traffic & sound
     records = None
@@ -67,52 +70,38 @@ def _read(reading: "_Reading", rows: NDArray[np.int64], broken: NDArray[np.int64
 
 
 class _Reading:
-    """One frame, set by set: templates are learned, and each set of data finds its layout."""
+    """One frame: templates are learned set by set, and sets of data find their layouts, those of a kind together."""
 
-    def __init__(self, frame: Datagrams, version: NDArray[np.int64], head: Heads, known: Templates) -> None:
+    def __init__(
+        self, frame: Datagrams, version: NDArray[np.int64], head: Heads, known: Templates, found: Sets
+    ) -> None:
         self.frame, self.known = frame, known
-        self._version, self._head = version, head
-        self._versions, self._domains = version.tolist(), head.domain.tolist()
-        self._exporters = frame.exporter.tolist()
+        self._version, self._head, self._found = version, head, found
+        # What kind of set each is: those of one exporter, version, domain and number mean the same, until one teaches.
+        said = frame.exporter[found.datagram] << 16 | version[found.datagram], head.domain[found.datagram] << 16
+        self._kinds, self._kind = interned(said[0].astype(np.uint64), (said[1] | found.number).astype(np.uint64))
         self.layouts: list[Layout] = []
-        self.rows: list[tuple[int, int, int, int]] = []  # datagram, start, end, layout
+        self.rows: list[NDArray[np.int64]] = []  # datagram, start, end, layout; 4 × n
         self.broken: list[int] = []
         self.unknown: set[int] = set()
         self.waited: list[Waiting] = []  # each a datagram of its own, behind those of the frame
         self._released_by: list[int] = []
         self._octets = len(frame.payload)
-        self._later: list[tuple[int, int, int, int]] = []
+        self._settled = 0  # sets before this one have been read
+        self._later: list[int] = []  # sets of data that came before their template
         self._which: dict[tuple[int, int, int, int], int] = {}
-        self._repeated: set[tuple[int, int, int, int, bytes]] = set()  # said before, and nothing changed since
 
-    def take(self, datagram: int, number: int, start: int, end: int) -> None:
-        """Take the next set."""
-        if number >= FIRST_DATA:
-            which = self._layout(datagram, number)
-            if which is None:
-                self._later.append((datagram, number, start, end))
-            else:
-                self.rows.append((datagram, start, end, which))
-            return
-        kind = (self._versions[datagram], number)
-        if kind in _TEMPLATES or kind in _OPTIONS:
-            body = self.frame.payload[start:end]
-            said = (*self._key(datagram, number), body)
-            if said in self._repeated:
-                return
-            before = self.known.changes
-            sound = self._learn(datagram, body, options=kind in _OPTIONS)
-            if self.known.changes != before:
-                self._repeated.clear()
-            if sound:
-                self._repeated.add(said)
-
-    def finish(self) -> None:
-        """Read what came before its template in this frame; the rest has to wait for a later one."""
-        for datagram, number, start, end in self._later:
+    def read(self) -> None:
+        """Read all sets. What came before its template in this frame comes last; the rest waits for a later one."""
+        found = self._found
+        for at in np.flatnonzero(found.number < FIRST_DATA).tolist():
+            self._taught(at)
+        self._settle(len(found.number))
+        for at in self._later:
+            datagram, number = int(found.datagram[at]), int(found.number[at])
             which = self._layout(datagram, number)
             if which is not None:
-                self.rows.append((datagram, start, end, which))
+                self._row(datagram, int(found.start[at]), int(found.end[at]), which)
                 continue
             self.unknown.add(datagram)
             head = self._head
@@ -123,16 +112,52 @@ class _Reading:
                     int(self.frame.receipt_ns[datagram]),
                     int(head.export_ns[datagram]),
                     int(head.uptime_ms[datagram]),
-                    self.frame.payload[start:end],
+                    self.frame.payload[int(found.start[at]) : int(found.end[at])],
                 )
             )
 
+    def _row(self, datagram: int, start: int, end: int, which: int) -> None:
+        self.rows.append(np.array(((datagram,), (start,), (end,), (which,)), np.int64))
+
+    def _taught(self, at: int) -> None:
+        """Take in a set that is none of data. Most repeat what was said before, and change nothing."""
+        found = self._found
+        datagram, number = int(found.datagram[at]), int(found.number[at])
+        kind = (int(self._version[datagram]), number)
+        if kind not in _TEMPLATES and kind not in _OPTIONS:
+            return
+        speaker, body = self._speaker(datagram), self.frame.payload[int(found.start[at]) : int(found.end[at])]
+        if self.known.repeats(speaker, number, body):
+            return
+        self._settle(at)
+        if self._learn(datagram, body, options=kind in _OPTIONS):
+            self.known.heard(speaker, number, body)
+
+    def _settle(self, end: int) -> None:
+        """Find the layouts of the sets of data before this set, as templates are now."""
+        begin, self._settled, found = self._settled, end, self._found
+        data = begin + np.flatnonzero(found.number[begin:end] >= FIRST_DATA)
+        if not len(data):
+            return
+        table = np.full(len(self._kinds), _UNKNOWN, np.int64)
+        kinds, first = np.unique(self._kind[data], return_index=True)
+        for kind, at in zip(kinds.tolist(), data[first].tolist(), strict=True):
+            which = self._layout(int(found.datagram[at]), int(found.number[at]))
+            table[kind] = _UNKNOWN if which is None else which
+        layout = table[self._kind[data]]
+        self._later += data[layout == _UNKNOWN].tolist()
+        there = data[layout != _UNKNOWN]
+        self.rows.append(
+            np.stack((found.datagram[there], found.start[there], found.end[there], layout[layout != _UNKNOWN]))
+        )
+
     def _speaker(self, datagram: int) -> Speaker:
-        exporter = self.frame.exporters[self._exporters[datagram]]
-        return Speaker(exporter, self._versions[datagram], self._domains[datagram])
+        exporter = self.frame.exporters[int(self.frame.exporter[datagram])]
+        return Speaker(exporter, int(self._version[datagram]), int(self._head.domain[datagram]))
 
     def _key(self, datagram: int, number: int) -> tuple[int, int, int, int]:
-        return self._exporters[datagram], self._versions[datagram], self._domains[datagram], number
+        place = self.frame.exporter[datagram], self._version[datagram], self._head.domain[datagram]
+        return int(place[0]), int(place[1]), int(place[2]), number
 
     def _layout(self, datagram: int, number: int) -> int | None:
         key = self._key(datagram, number)
@@ -168,7 +193,7 @@ class _Reading:
         which = self._layout(datagram, number)
         if which is not None:
             start, self._octets = self._octets, self._octets + len(waiting.octets)
-            self.rows.append((len(self.frame) + len(self.waited), start, self._octets, which))
+            self._row(len(self.frame) + len(self.waited), start, self._octets, which)
             self.waited.append(waiting)
             self._released_by.append(datagram)
 

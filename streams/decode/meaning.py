@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from streams.decode.columns import interned as distinct_values
-from streams.decode.compiled import borrowing
+from streams.decode.compiled import borrowing, inlined
 from streams.decode.elements import SLOTS, Slot, Unit
 from streams.decode.interning import interned
 from streams.decode.layouts import Layout, Values
@@ -23,6 +23,9 @@ _MORE_FRAGMENTS = 0x20  # IANA, element 197; the bit after "don't fragment"
 _DROPPED = 2  # RFC 7270, 4.12: the two highest of eight bits of the forwarding status
 _NTP_TO_UNIX_S = 2_208_988_800  # RFC 5905, figure 4
 _MS, _US, _S = 1_000_000, 1_000, 1_000_000_000
+_LOW, _HALF, _LONGEST = 0xFFFF_FFFF, 32, 1 << 40
+_HIGHEST_S, _HIGHEST_MS, _HIGHEST = 1 << 33, 1 << 43, 1 << 52
+_UPTIME_MS, _SECONDS, _MILLISECONDS, _NTP, _BEFORE_EXPORT_US, _MICROSECONDS = (int(one) for one in Unit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +89,10 @@ def _back(there: Records, read: Values, both: NDArray[np.bool_]) -> Records:
 def _there(
     read: Values, origin: Origin, layouts: Sequence[Layout], exporters: Sequence[bytes], known: Templates
 ) -> Records:
-    held = _Held(read, origin, layouts)
-    of, number, count = read.of, held.number, len(read.of)
-    start, end = _times(held, origin)
+    of, count, has = read.of, len(read.of), _has(layouts)
+    start, end = _times(read, origin, layouts, has)
     told = _room(count)
-    _tell(read.rows, read.row, of, origin.which, _has(layouts), *told)
+    _tell(read.rows, read.row, of, origin.which, has, *told)
     return Records(
         exporter=origin.exporter[of],
         receipt_ns=origin.receipt_ns[of],
@@ -101,10 +103,10 @@ def _there(
         ip=told.ip,
         src_mac=read.column(Slot.SRC_MAC),
         dst_mac=read.column(Slot.DST_MAC),
-        bytes=number(Slot.OCTETS),
-        packets=number(Slot.PACKETS),
+        bytes=read.column(Slot.OCTETS).view(np.int64),
+        packets=read.column(Slot.PACKETS).view(np.int64),
         flows=told.flows,
-        sampling=_sampling(held, origin, exporters, known),
+        sampling=_sampling(read, origin, has, exporters, known),
         protocol=told.protocol,
         src_port=told.src_port,
         dst_port=told.dst_port,
@@ -157,6 +159,8 @@ _PROTOCOL, _FLAGS, _SRC_PORT, _DST_PORT = (
 )
 _SRC4, _DST4, _SRC6, _DST6 = (int(one) for one in (Slot.SRC4, Slot.DST4, Slot.SRC6, Slot.DST6))
 _INPUT, _ICMP, _ICMP_TYPE, _FORWARDING = (int(one) for one in (Slot.INPUT, Slot.ICMP, Slot.ICMP_TYPE, Slot.FORWARDING))
+_START, _END, _DURATION, _BOOT = (int(one) for one in (Slot.START, Slot.END, Slot.DURATION, Slot.BOOT))
+_INTERVAL, _POPULATION = int(Slot.INTERVAL), int(Slot.POPULATION)
 _OFFSET, _FRAGMENT_FLAGS, _FLOWS = (int(one) for one in (Slot.FRAGMENT_OFFSET, Slot.FRAGMENT_FLAGS, Slot.FLOWS))
 
 
@@ -222,82 +226,65 @@ def _tell(
         visible[at] = has[layout, _OFFSET] or has[layout, _FRAGMENT_FLAGS]
 
 
-class _Held:
-    """Values of records, and which of them the records' layouts have."""
-
-    def __init__(self, read: Values, origin: Origin, layouts: Sequence[Layout]) -> None:
-        self.read, self.layouts = read, layouts
-        self.which = origin.which[read.of]
-        self._used = np.unique(origin.which).tolist()
-
-    def number(self, slot: Slot) -> NDArray[np.int64]:
-        """The values of a slot."""
-        answer: NDArray[np.int64] = self.read.column(slot).view(np.int64)
-        return answer
-
-    def nowhere(self, slot: Slot) -> bool:
-        """Whether no record has it, by the layouts of the sets."""
-        return not any(slot in self.layouts[one].held for one in self._used)
-
-    def has(self, slot: Slot) -> NDArray[np.bool_]:
-        """Whether each record has it."""
-        return np.array([slot in layout.held for layout in self.layouts], np.bool_)[self.which]
-
-    def unit(self, place: int) -> NDArray[np.int64]:
-        """Unit of the start (0), the end (1) or the duration (2) of each record."""
-        return np.array([layout.units[place] for layout in self.layouts], np.int64)[self.which]
+def _times(read: Values, origin: Origin, layouts: Sequence[Layout], has: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Start and end of each record in ns since 1970, 0 where they are not told; 2 × n."""
+    told = np.empty((2, len(read.of)), np.int64)
+    units = np.array([layout.units for layout in layouts], np.int64)
+    of_sets = origin.which, origin.export_ns, origin.uptime_ms, origin.receipt_ns
+    _tell_times(read.rows.view(np.int64), read.row, read.of, *of_sets, has, units, told)
+    return told
 
 
-def _times(held: _Held, origin: Origin) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Start and end of each record in ns since 1970, 0 where they are not told."""
-    of = held.read.of
-    export, uptime = origin.export_ns[of], origin.uptime_ms[of]
-    start = _time(held, Slot.START, held.unit(0), export, uptime)
-    end = _time(held, Slot.END, held.unit(1), export, uptime)
-    if not held.nowhere(Slot.DURATION):
-        scale = np.where(held.unit(2) == Unit.MICROSECONDS, _US, _MS)
-        duration = np.minimum(held.number(Slot.DURATION), 1 << 40) * scale
-        end = np.where((end == 0) & (start > 0) & (duration > 0), start + duration, end)
-        end = np.where((end == 0) & (duration > 0), origin.receipt_ns[of], end)
-        start = np.where((start == 0) & (duration > 0), end - duration, start)
-    return start, end
+@borrowing
+def _tell_times(
+    rows: NDArray[np.int64],
+    row: NDArray[np.int64],
+    of: NDArray[np.int64],
+    which: NDArray[np.int64],
+    export_ns: NDArray[np.int64],
+    uptime_ms: NDArray[np.int64],
+    receipt_ns: NDArray[np.int64],
+    has: NDArray[np.bool_],
+    units: NDArray[np.int64],
+    told: NDArray[np.int64],
+) -> None:
+    """Fill in start and end. Who tells one of them and how long it lasted has told both."""
+    starts, ends, durations, boots = rows[row[_START]], rows[row[_END]], rows[row[_DURATION]], rows[row[_BOOT]]
+    for at in range(len(of)):
+        one = of[at]
+        layout, export, uptime, boot = which[one], export_ns[one], uptime_ms[one], boots[at]
+        start = end = 0
+        if has[layout, _START]:
+            start = _moment(units[layout, 0], starts[at], export, uptime, boot)
+        if has[layout, _END]:
+            end = _moment(units[layout, 1], ends[at], export, uptime, boot)
+        if has[layout, _DURATION] and durations[at] > 0:
+            lasted = min(durations[at], _LONGEST) * (_US if units[layout, 2] == _MICROSECONDS else _MS)
+            if end == 0:
+                end = start + lasted if start > 0 else receipt_ns[one]
+            if start == 0:
+                start = end - lasted
+        told[0, at], told[1, at] = start, end
 
 
-def _time(
-    held: _Held, slot: Slot, unit: NDArray[np.int64], export: NDArray[np.int64], uptime: NDArray[np.int64]
-) -> NDArray[np.int64]:
-    if held.nowhere(slot):
-        return np.zeros(len(unit), np.int64)
-    value = held.number(slot)
-    if (unit == Unit.UPTIME_MS).all() and (uptime >= 0).all():
-        return np.where(held.has(slot), _since_boot(value, export, uptime), 0)
-    boot = held.number(Slot.BOOT)
-    lapsed = np.where(
-        uptime >= 0,
-        _since_boot(value, export, uptime),
-        np.where(boot > 0, (np.clip(boot, 0, 1 << 43) + (value & 0xFFFF_FFFF)) * _MS, 0),
-    )
-    ntp = (value.view(np.uint64) >> np.uint64(32)).astype(np.int64) - _NTP_TO_UNIX_S
-    fraction = ((value & 0xFFFF_FFFF) * _S) >> 32
-    answer = np.select(
-        [unit == one for one in Unit],
-        [
-            lapsed,
-            np.clip(value, 0, 1 << 33) * _S,
-            np.clip(value, 0, 1 << 43) * _MS,
-            np.maximum(ntp, 0) * _S + fraction,
-            export - np.clip(value, 0, 1 << 32) * _US,
-            np.clip(value, 0, 1 << 52) * _US,
-        ],
-    )
-    return np.where(held.has(slot) & (value != 0), answer, 0)
-
-
-def _since_boot(value: NDArray[np.int64], export: NDArray[np.int64], uptime: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Uptimes count 32 bits of milliseconds and begin anew after 49.7 days: what matters is how far both are apart."""
-    apart = ((value - uptime) & 0xFFFF_FFFF).astype(np.uint32).view(np.int32).astype(np.int64)
-    answer: NDArray[np.int64] = export + apart * _MS
-    return answer
+@inlined
+def _moment(unit: int, value: int, export: int, uptime: int, boot: int) -> int:
+    """A time in ns since 1970; 0 for what is not told. `value` is a word that has no sign, whatever its first bit."""
+    number = min(value, _HIGHEST) if value >= 0 else _HIGHEST  # no product of these leaves 63 bits
+    if unit == _UPTIME_MS:
+        if uptime >= 0:
+            # They count 32 bits and begin anew after 49.7 days: what matters is how far both are apart.
+            return export + int(np.int32(np.uint32(value - uptime))) * _MS
+        return (min(boot, _HIGHEST_MS) + (value & _LOW)) * _MS if boot > 0 and value != 0 else 0
+    if value == 0:
+        return 0
+    if unit == _NTP:
+        return max((value >> _HALF & _LOW) - _NTP_TO_UNIX_S, 0) * _S + ((value & _LOW) * _S >> _HALF)
+    if unit == _SECONDS:
+        return min(number, _HIGHEST_S) * _S
+    if unit == _MILLISECONDS:
+        return min(number, _HIGHEST_MS) * _MS
+    return export - min(number, _LOW) * _US if unit == _BEFORE_EXPORT_US else number * _US
 
 
 def rate_of(interval: int, space: int, size: int, population: int) -> int:
@@ -323,12 +310,14 @@ def hear_sampling(read: Values, origin: Origin, exporters: Sequence[bytes], know
         known.sampled(speaker, kind, identity, rate)
 
 
-def _sampling(held: _Held, origin: Origin, exporters: Sequence[bytes], known: Templates) -> NDArray[np.int64]:
+def _sampling(
+    read: Values, origin: Origin, has: NDArray[np.bool_], exporters: Sequence[bytes], known: Templates
+) -> NDArray[np.int64]:
     """As the record has it, else the exporter's options; 0 when nobody tells."""
-    of = held.read.of
+    of = read.of
     rate = np.zeros(len(of), np.int64)
-    if not (held.nowhere(Slot.INTERVAL) and held.nowhere(Slot.POPULATION)):
-        own = [held.read.column(slot) for slot in (Slot.INTERVAL, Slot.SPACE, Slot.SIZE, Slot.POPULATION)]
+    if (has[origin.which, _INTERVAL] | has[origin.which, _POPULATION]).any():
+        own = [read.column(slot) for slot in (Slot.INTERVAL, Slot.SPACE, Slot.SIZE, Slot.POPULATION)]
         distinct, index = interned(_pair(own[0], own[1]), _pair(own[2], own[3]))
         rates = np.array([rate_of(*_apart(high), *_apart(low)) for high, low in distinct.tolist()], np.int64)[index]
         rate = np.where(rates > 0, rates, rate)
@@ -339,7 +328,7 @@ def _sampling(held: _Held, origin: Origin, exporters: Sequence[bytes], known: Te
     )
     speakers = [Speaker(exporters[exporter], version, domain) for exporter, version, domain in keys]
     speaker = place.astype(np.uint64)[of]
-    distinct, index = interned(speaker, _pair(held.read.column(Slot.SAMPLER), held.read.column(Slot.INPUT)))
+    distinct, index = interned(speaker, _pair(read.column(Slot.SAMPLER), read.column(Slot.INPUT)))
     told = [
         known.rate(speakers[place], sampler=sampler, interface=interface)
         for place, (sampler, interface) in ((high, _apart(low)) for high, low in distinct.tolist())

@@ -15,6 +15,11 @@ from streams.decode.layouts import Layout
 _VERSION = 1
 _EXPORTER_WIDE = ("", 0)
 
+REPEATED = 1 << 20
+"""Octets of sets of templates that are remembered to be known again as a whole."""
+
+_BESIDE = 256  # octets that one takes beside its own
+
 
 @dataclass(frozen=True, slots=True)
 class Speaker:
@@ -64,11 +69,28 @@ class Templates:
         self._said: dict[bytes, _Said] = {}
         self.changes = 0  # how often something became known, or changed, that was not so before
         self.links = Links()
+        self._heard: set[tuple[Speaker, int, bytes]] = set()  # sets of templates of which all is known
+        self._heard_at = 0  # as of so many changes
+        self.remembered = 0
+        """Octets that these sets take."""
 
     def layout(self, speaker: Speaker, number: int) -> Layout | None:
         """The layout of a template; None while it is not known."""
         said = self._said.get(speaker.exporter)
         return None if said is None else said.layouts.get((speaker.version, speaker.domain, number))
+
+    def repeats(self, speaker: Speaker, number: int, body: bytes) -> bool:
+        """Whether this set of templates was `heard` and nothing changed since: to learn it again changes nothing."""
+        if self._heard_at != self.changes or self.remembered > REPEATED:
+            self._heard.clear()
+            self._heard_at, self.remembered = self.changes, 0
+        return (speaker, number, body) in self._heard
+
+    def heard(self, speaker: Speaker, number: int, body: bytes) -> None:
+        """Note that all of a set of templates has been learned."""
+        if not self.repeats(speaker, number, body):
+            self._heard.add((speaker, number, body))
+            self.remembered += len(body) + _BESIDE
 
     def learn(self, speaker: Speaker, number: int, layout: Layout) -> None:
         """Take in a template, in place of one with the same number."""

@@ -56,3 +56,19 @@ def test_file_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_digest_changes_with_the_policy() -> None:
     assert scorer_digest("version = 1") != scorer_digest("version = 1\n[scoring]\nwatch = 41.0")
+
+
+def test_digest_changes_with_the_code_between_a_frame_and_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not with the listener's, which has no part in it."""
+    before, read = scorer_digest(""), Path.read_bytes
+
+    def changed(end: str) -> str:
+        with monkeypatch.context() as patch:
+            patch.setattr(
+                Path, "read_bytes", lambda path: read(path) + (b"#" if path.as_posix().endswith(end) else b"")
+            )
+            return scorer_digest("")
+
+    for module in ("streams/standing.py", "streams/gate.py", "streams/detect/scan.py", "streams/decode/netflow5.py"):
+        assert changed(module) != before, module
+    assert changed("streams/listen/ears.py") == before == changed("nothing")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from controller.domain.address import unpacked
 from controller.domain.errors import BadInput
-from streams.decode.templates import Bounds, Templates
+from streams.decode.templates import REPEATED, Bounds, Templates
 from tests.streams.export_cases import (
     AT,
     DST,
@@ -120,6 +120,28 @@ def test_a_template_that_is_withdrawn_is_forgotten(withdrawal: bytes) -> None:
     flows = heard(taught, ipfix(a_set(256, plain())))
     assert flows.columns is not None
     assert (len(flows.columns), reasons(flows)) == (1, {"data before its template": 1})
+
+
+def test_a_template_that_is_repeated_and_then_withdrawn_is_learned_anew_when_it_comes_again() -> None:
+    known, taught = Templates(), ipfix(a_set(2, template(256, PLAIN)), a_set(256, plain()))
+    for _ in range(3):
+        assert len(columns(taught, known=known)) == 1
+    assert known.changes == 1
+    heard(ipfix(a_set(2, struct.pack("!HH", 256, 0))), known=known)
+    assert reasons(heard(ipfix(a_set(256, plain())), known=known)) == {"data before its template": 1}
+    assert len(columns(taught, known=known)) == 2, "what waited, and what came with it"
+
+
+@BOTH
+def test_sets_that_are_repeated_are_remembered_up_to_a_bound(packet: Packet, templates: int, options: int) -> None:
+    """The same template with ever other ones beside it, as somebody would say it who wants to fill memory."""
+    known = Templates(Bounds(templates=4))
+    heard(packet(a_set(templates, template(256, PLAIN))), known=known)
+    for at in range(64):
+        many = b"".join(template(256 + one, PLAIN) for one in range(at % 4, 600))
+        heard(packet(a_set(templates, many)), known=known)
+        assert known.remembered <= REPEATED + (1 << 16)
+    assert len(columns(packet(a_set(templates, template(256, PLAIN)), a_set(256, plain())), known=known)) == 1
 
 
 @BOTH
