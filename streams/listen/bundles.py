@@ -15,7 +15,8 @@ from streams.listen.slots import Slots
 FRAME = 900_000
 """Octets of a frame at most, so that it fits a message of Kafka's usual size."""
 
-_EACH = 16
+BESIDE = 32
+"""Octets of a frame that a datagram takes beside its own, at most: what is said of it, and of its sender."""
 
 Octets: TypeAlias = bytes | NDArray[np.uint8]
 """What a message says. An array is sent as it lies, which spares a copy of a frame."""
@@ -94,7 +95,7 @@ def _headed(
 
 def _pieces(chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Cut so that no piece is larger than a frame may be; what makes up a frame is always smaller."""
-    filled = np.cumsum(lengths + _EACH + _EACH)
+    filled = np.cumsum(lengths + BESIDE)
     while len(chosen):
         fits = max(1, int(np.searchsorted(filled, FRAME, side="right")))
         yield chosen[:fits]

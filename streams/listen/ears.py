@@ -1,5 +1,6 @@
 """The hot loop: takes what the sockets hold, in turns, and hands it on as frames with clock marks behind them."""
 
+import math
 import select
 import socket
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from controller.domain import wire
 from streams.decode.compiled import borrowing
-from streams.listen.bundles import FRAME, Bundle, Octets, bundles, bundles_of_lines
+from streams.listen.bundles import BESIDE, FRAME, Bundle, Octets, bundles, bundles_of_lines
 from streams.listen.inbox import Inbox, Lines
 from streams.listen.senders import Listed, Strangers
 from streams.listen.sequences import HEAD, Sequences
@@ -31,6 +32,12 @@ QUICK = 200_000_000
 """Octets of a socket's buffer that a sender fills in a second at most: a gigabit's, by which a nap is no longer."""
 
 LONGEST_WAIT_S = 0.5
+
+ENOUGH = FRAME * 15 // 16
+"""Octets with which a frame waits for no others: frames that leave together are more than a broker takes at once."""
+
+NEARLY = 0.25
+"""Of a turn: a frame that will have enough so soon leaves at once."""
 
 
 class Outlet(Protocol):
@@ -118,6 +125,8 @@ class Channel:
     home: NDArray[np.int64] = field(init=False)  # partition of each listed sender
     since_ns: int = 0  # when the oldest datagram in the slots was taken
     marked_ns: int = 0
+    octets: int = 0  # of frames of what is in the slots
+    _seen: int = 0  # of these, before the last turn
     _home_of_lines: NDArray[np.int64] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -137,6 +146,7 @@ class Channel:
         taken = self.slots.receive(ear.socket.fileno(), allowed)
         if taken:
             ear.tokens -= taken
+            self.octets += self.slots.octets(taken) + taken * BESIDE
             self.since_ns = self.since_ns or now_ns
         ear.behind = taken == allowed
         if ear.behind:
@@ -148,6 +158,11 @@ class Channel:
         ear.tokens = min(rate, ear.tokens + rate * (now_ns - ear.filled_ns) / 1e9) if ear.filled_ns else rate
         ear.filled_ns = now_ns
         return min(int(ear.tokens), BATCH_OF_STRANGERS if ear.place.partition is None else BATCH)
+
+    def turns_left(self) -> float:
+        """How many more turns like this one fill a frame of each partition; asked once a turn."""
+        came, self._seen = self.octets - self._seen, self.octets
+        return (len(self.owned) * ENOUGH - self.octets) / came if came > 0 else math.inf
 
     def look(self, now_ns: int) -> None:
         """Lines lie in the inbox: they may wait for others as datagrams do."""
@@ -178,6 +193,7 @@ class Channel:
         addresses = self.listed.addresses
         self._send(bundles(slots, number, stamps, addresses=addresses, partition=self.home), out)
         slots.clear()
+        self.octets = self._seen = 0
 
     def _hand_on_lines(self, read: Sequence[Lines], out: Outlet) -> None:
         for one in read:
@@ -285,17 +301,22 @@ class Listener:
             most = max(most, channel.take(ear, now, self._out))
             if ear.behind:
                 clear[channel.topic] = min(clear[channel.topic], ear.last_ns)
-        for channel in self.channels:
-            self._hand_on(channel, now, clear[channel.topic])
+        left = [self._hand_on(channel, now, clear[channel.topic]) for channel in self.channels]
         self._out.settle()
         if ready and most < BATCH:  # so that datagrams gather, and a call brings many of them
-            self._nap(max(0.0, min(self._rest_s, (self._wakes_ns(now) - now) / 1e9)))
+            rest_s = self._rest_s * min(1.0, *left)
+            self._nap(max(0.0, min(rest_s, (self._wakes_ns(now) - now) / 1e9)))
 
-    def _hand_on(self, channel: Channel, now: int, clear_ns: int) -> None:
+    def _hand_on(self, channel: Channel, now: int, clear_ns: int) -> float:
+        """Hand on what is due, or fills a frame; in how many turns like this one the next one is full."""
         mark = max(clear_ns, now - channel.late_ns) // self._tick * self._tick
-        if mark > channel.marked_ns or (channel.since_ns and now - channel.since_ns >= channel.frame_ns):
+        old = channel.since_ns and now - channel.since_ns >= channel.frame_ns
+        left = channel.turns_left()
+        if mark > channel.marked_ns or old or left < NEARLY:
             channel.flush(now, self._out)
             channel.mark(mark, self._out)
+            return math.inf
+        return left
 
     def _wakes_ns(self, now: int) -> int:
         """When something is due, though nothing may come in: at once where a tick has ended that is not marked."""

@@ -6,8 +6,11 @@ Of the three clients it takes the least: a nanosecond an octet where kafka-pytho
 
 import ctypes
 import logging
-from collections import Counter
+import math
+import time
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import cast
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
@@ -21,8 +24,19 @@ log = logging.getLogger("cordon.streams")
 ROOM = 32 * 1024 * 1024
 """Octets on their way at most; what then finds no room is lost and counted."""
 
+AT_ONCE = 5
+"""Messages that a broker has from one idempotent producer at a time. While librdkafka holds more it asks without rest
+whether the next may go: that takes half a core from the broker beside it, just when it does not keep up.
+"""
+
+HOLD_S = 0.5
+"""How long a message is kept from it for that: whoever waits for a broker that is gone must not make others wait."""
+
 TOGETHER = 950_000
 """Octets of messages that librdkafka may join: less than a topic's max.message.bytes."""
+
+
+TOO_SLOW = "the broker takes messages more slowly than they come"
 
 
 def _nothing() -> None:
@@ -40,6 +54,18 @@ def keep_freed_memory() -> None:
         libc.mallopt(-3, ROOM)
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A message that librdkafka does not have yet."""
+
+    topic: str
+    value: Octets
+    partition: int
+    key: bytes | None
+    lost: Callable[[], None]
+    until_s: float
+
+
 class Outlet:
     """Writes messages to given partitions, in order, each acknowledged by all replicas and written once.
 
@@ -49,6 +75,9 @@ class Outlet:
     def __init__(self, access: Access, *, room: int = ROOM, patience_s: float = 120.0) -> None:
         """Raises BrokerUnavailable when the settings cannot be used."""
         self._room = room
+        self._waiting: deque[_Waiting] = deque()
+        self._given: deque[int] = deque()  # octets of messages that librdkafka has, in order
+        self._octets = 0  # of both
         self._lost: Counter[str] = Counter()
         self.why_lost = ""
         try:
@@ -79,19 +108,49 @@ class Outlet:
         lost: Callable[[], None] = _nothing,
     ) -> bool:
         """Put a message on its way; False when there is no room for it. `lost` is called by `settle` if it fails."""
+        one = _Waiting(topic, value, partition, key, lost, time.monotonic() + HOLD_S)
+        if self._taken() + len(value) > self._room:
+            return self._lose(topic, TOO_SLOW)
+        if not self._waiting and self._may(len(value)):
+            return self._give(one)
+        self._waiting.append(one)
+        self._octets += len(value)
+        return True
 
+    def _taken(self) -> int:
+        """Octets of what is not yet at the broker; of what librdkafka has those that it was given last."""
+        while len(self._given) > len(self._producer):
+            self._octets -= self._given.popleft()
+        return self._octets
+
+    def _may(self, octets: int) -> bool:
+        """Whether librdkafka should get so many more. Small messages cost nobody much."""
+        return len(self._given) < AT_ONCE or sum(self._given) + octets <= FRAME
+
+    def _hand_over(self, *, now_s: float) -> None:
+        """Give librdkafka what it should have by now."""
+        self._taken()
+        while self._waiting and (self._waiting[0].until_s <= now_s or self._may(len(self._waiting[0].value))):
+            one = self._waiting.popleft()
+            self._octets -= len(one.value)
+            if not self._give(one):
+                one.lost()
+
+    def _give(self, one: _Waiting) -> bool:
         def told(error: KafkaError | None, _: Message) -> None:
             if error is not None:
-                self._lose(topic, error.str())
-                lost()
+                self._lose(one.topic, error.str())
+                one.lost()
 
         try:
-            octets = cast("bytes", value)  # of an array, too, librdkafka copies what lies there
-            self._producer.produce(topic, octets, key=key, partition=partition, on_delivery=told)
+            octets = cast("bytes", one.value)  # of an array, too, librdkafka copies what lies there
+            self._producer.produce(one.topic, octets, key=one.key, partition=one.partition, on_delivery=told)
         except BufferError:
-            return self._lose(topic, "the broker takes messages more slowly than they come")
+            return self._lose(one.topic, TOO_SLOW)
         except KafkaException as error:
-            return self._lose(topic, str(error))
+            return self._lose(one.topic, str(error))
+        self._given.append(len(one.value))
+        self._octets += len(one.value)
         return True
 
     def _lose(self, topic: str, why: str) -> bool:
@@ -101,8 +160,8 @@ class Outlet:
 
     @property
     def room(self) -> int:
-        """Octets that can be sent now, at least."""
-        return self._room - len(self._producer) * FRAME
+        """Octets that can be sent now."""
+        return self._room - self._taken()
 
     @property
     def lost(self) -> Mapping[str, int]:
@@ -110,9 +169,11 @@ class Outlet:
         return self._lost
 
     def settle(self) -> None:
-        """Hear what became of messages."""
+        """Hear what became of messages, and give librdkafka more of them."""
         self._producer.poll(0)
+        self._hand_over(now_s=time.monotonic())
 
     def flush(self, deadline_s: float = 30.0) -> bool:
         """Wait until everything sent so far is acknowledged or lost; False when the time did not suffice."""
+        self._hand_over(now_s=math.inf)
         return self._producer.flush(deadline_s) == 0

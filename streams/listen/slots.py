@@ -96,6 +96,10 @@ class Slots:
         self._kinds[: self.used] = 0
         self.used = 0
 
+    def octets(self, last: int) -> int:
+        """Octets of so many datagrams, those that came last."""
+        return int(self._lengths[self.used - last : self.used].sum())
+
     @property
     def lengths(self) -> NDArray[np.int64]:
         """Octets of each datagram."""

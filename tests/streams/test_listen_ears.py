@@ -11,7 +11,7 @@ import pytest
 from controller.domain import wire
 from controller.domain.address import packed
 from streams.decode.datagrams import Datagrams, unframed
-from streams.listen.bundles import Octets
+from streams.listen.bundles import FRAME, Octets
 from streams.listen.ears import BATCH, LONGEST_NAP_S, NAP_S, Channel, Ear, Listener, facts, longest_nap
 from streams.listen.inbox import Inbox, Lines
 from streams.listen.running import Named, heartbeat
@@ -249,6 +249,20 @@ def test_frames_are_no_larger_than_a_message_may_be(made: Callable[..., House]) 
     one.pass_time(30_000_000)
     assert len(one.out.said(QUIET)) == 40
     assert max(map(len, one.out.values)) <= 1_000_000
+
+
+def test_a_frame_leaves_when_it_is_full_and_waits_for_no_others(made: Callable[..., House]) -> None:
+    """Frames that leave together are more than a broker takes at once."""
+    one, each = made(slots=4_096, buffer=8 << 20), 1_400
+    one.pass_time(10_000_000)  # the first mark
+    for _ in range(6):
+        one.say(LOUD, *([bytes(each)] * 240))
+        one.pass_time(1_000_000)  # much less than a frame may wait
+    sizes = [len(value) for value in one.out.values]
+    assert len(sizes) == 2, "what two partitions hold, here of one of them"
+    assert all(2 * size > FRAME for size in sizes)
+    one.pass_time(30_000_000)
+    assert len(one.out.said(LOUD)) == one.received(LOUD) == 6 * 240
 
 
 def test_lines_wait_in_the_inbox_while_there_is_no_room_and_are_not_dated_before_a_mark(
