@@ -304,7 +304,7 @@ class Listener:
         left = [self._hand_on(channel, now, clear[channel.topic]) for channel in self.channels]
         self._out.settle()
         if ready and most < BATCH:  # so that datagrams gather, and a call brings many of them
-            rest_s = self._rest_s * min(1.0, *left)
+            rest_s = self._rest_s * min((1.0, *left))
             self._nap(max(0.0, min(rest_s, (self._wakes_ns(now) - now) / 1e9)))
 
     def _hand_on(self, channel: Channel, now: int, clear_ns: int) -> float:

@@ -32,6 +32,9 @@ whether the next may go: that takes half a core from the broker beside it, just 
 HOLD_S = 0.5
 """How long a message is kept from it for that: whoever waits for a broker that is gone must not make others wait."""
 
+BESIDE = 512
+"""Octets that a message takes beside its value, at most: many small ones are bounded too."""
+
 TOGETHER = 950_000
 """Octets of messages that librdkafka may join: less than a topic's max.message.bytes."""
 
@@ -65,6 +68,11 @@ class _Waiting:
     lost: Callable[[], None]
     until_s: float
 
+    @property
+    def size(self) -> int:
+        """Octets that it takes."""
+        return len(self.value) + BESIDE
+
 
 class Outlet:
     """Writes messages to given partitions, in order, each acknowledged by all replicas and written once.
@@ -76,8 +84,8 @@ class Outlet:
         """Raises BrokerUnavailable when the settings cannot be used."""
         self._room = room
         self._waiting: deque[_Waiting] = deque()
-        self._given: deque[int] = deque()  # octets of messages that librdkafka has, in order
-        self._octets = 0  # of both
+        self._given: deque[int] = deque()  # sizes of messages that librdkafka has, in order
+        self._waits = self._has = 0  # octets of both
         self._lost: Counter[str] = Counter()
         self.why_lost = ""
         try:
@@ -109,30 +117,29 @@ class Outlet:
     ) -> bool:
         """Put a message on its way; False when there is no room for it. `lost` is called by `settle` if it fails."""
         one = _Waiting(topic, value, partition, key, lost, time.monotonic() + HOLD_S)
-        if self._taken() + len(value) > self._room:
+        if one.size > self.room:
             return self._lose(topic, TOO_SLOW)
-        if not self._waiting and self._may(len(value)):
+        if not self._waiting and self._may(one.size):
             return self._give(one)
         self._waiting.append(one)
-        self._octets += len(value)
+        self._waits += one.size
         return True
 
-    def _taken(self) -> int:
-        """Octets of what is not yet at the broker; of what librdkafka has those that it was given last."""
+    def _hear_out(self) -> None:
+        """Forget what is at the broker: of what librdkafka was given it has what came last."""
         while len(self._given) > len(self._producer):
-            self._octets -= self._given.popleft()
-        return self._octets
+            self._has -= self._given.popleft()
 
     def _may(self, octets: int) -> bool:
         """Whether librdkafka should get so many more. Small messages cost nobody much."""
-        return len(self._given) < AT_ONCE or sum(self._given) + octets <= FRAME
+        return len(self._given) < AT_ONCE or self._has + octets <= FRAME
 
     def _hand_over(self, *, now_s: float) -> None:
         """Give librdkafka what it should have by now."""
-        self._taken()
-        while self._waiting and (self._waiting[0].until_s <= now_s or self._may(len(self._waiting[0].value))):
+        self._hear_out()
+        while self._waiting and (self._waiting[0].until_s <= now_s or self._may(self._waiting[0].size)):
             one = self._waiting.popleft()
-            self._octets -= len(one.value)
+            self._waits -= one.size
             if not self._give(one):
                 one.lost()
 
@@ -149,8 +156,8 @@ class Outlet:
             return self._lose(one.topic, TOO_SLOW)
         except KafkaException as error:
             return self._lose(one.topic, str(error))
-        self._given.append(len(one.value))
-        self._octets += len(one.value)
+        self._given.append(one.size)
+        self._has += one.size
         return True
 
     def _lose(self, topic: str, why: str) -> bool:
@@ -161,7 +168,8 @@ class Outlet:
     @property
     def room(self) -> int:
         """Octets that can be sent now."""
-        return self._room - self._taken()
+        self._hear_out()
+        return self._room - self._waits - self._has
 
     @property
     def lost(self) -> Mapping[str, int]:

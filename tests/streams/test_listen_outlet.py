@@ -12,7 +12,7 @@ import pytest
 from controller.domain.errors import BrokerUnavailable
 from streams.broker import Access, BrokerSettings, Mechanism, Security
 from streams.listen.bundles import FRAME
-from streams.listen.outlet import AT_ONCE, HOLD_S, ROOM, Outlet
+from streams.listen.outlet import AT_ONCE, BESIDE, HOLD_S, ROOM, Outlet
 
 DEADLINE_S = 20.0
 
@@ -27,7 +27,7 @@ def test_without_a_broker_there_is_room_up_to_a_bound_and_every_loss_is_told() -
     told: list[int] = []
     taken = [outlet.send("flows", bytes(300_000), lost=partial(told.append, at)) for at in range(10)]
     assert taken == [True] * 3 + [False] * 7
-    assert outlet.room == 1024 * 1024 - 900_000
+    assert outlet.room == 1024 * 1024 - 3 * (300_000 + BESIDE)
     end = time.monotonic() + DEADLINE_S
     # What librdkafka has to say of its attempts takes room too, until it has been heard.
     while (len(told) < taken.count(True) or outlet.room < 1024 * 1024) and time.monotonic() < end:
@@ -79,7 +79,7 @@ def test_librdkafka_holds_no_more_frames_than_a_broker_takes_at_once_and_they_ke
     client.has -= 2
     outlet.settle()
     assert [at for _, at in client.given] == list(range(AT_ONCE + 2))
-    assert outlet.room == ROOM - 7 * FRAME - len(b"a mark")
+    assert outlet.room == ROOM - 7 * (FRAME + BESIDE) - len(b"a mark") - BESIDE
     client.has = 0
     outlet.settle()
     assert [at for _, at in client.given] == list(range(10))
