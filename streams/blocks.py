@@ -35,9 +35,9 @@ class Block:
     columns: tuple[Column, ...]
     rows: NDArray[np.void]
 
-    def parts(self, cuts: NDArray[np.int64]) -> list[bytes]:
-        """The rows from each cut up to, not with, the next."""
-        octets = self.rows.tobytes()
+    def parts(self, cuts: NDArray[np.int64]) -> list[memoryview]:
+        """The rows from each cut up to, not with, the next; they are the block's own octets."""
+        octets = memoryview(self.rows.view(np.uint8).data if self.rows.itemsize else b"")
         return [octets[low:high] for low, high in pairwise((cuts * self.rows.itemsize).tolist())]
 
 
@@ -49,7 +49,8 @@ def packed(table: Mapping[str, NDArray[Any]]) -> Block:
     rows = np.empty(length, _layout(columns))
     for column, (_, values) in zip(columns, plain, strict=True):
         if column.width:
-            rows[column.name] = values.view(np.uint64) - np.uint64(column.base & _WORD)
+            words = values.view(f"<u{values.itemsize}")
+            rows[column.name] = words - words.dtype.type(column.base & _WORD) if column.base else words
     return Block(columns, rows)
 
 
@@ -84,14 +85,17 @@ def octets(found: NDArray[np.uint64]) -> NDArray[np.uint8]:
 
 
 def _plain(name: str, column: NDArray[Any]) -> list[tuple[str, NDArray[Any]]]:
+    """Columns of one dimension; numbers without a sign that are narrow already stay so."""
     kind = _KINDS["f" if column.dtype.kind == "f" else "u" if column.dtype == np.uint64 else "i"]
+    if column.dtype.kind == "u" and column.itemsize < kind.itemsize:
+        kind = column.dtype
     if column.ndim == 1:
         return [(name, np.ascontiguousarray(column, kind))]
     return [(f"{name}.{number}", np.ascontiguousarray(part, kind)) for number, part in enumerate(column.T)]
 
 
 def _column(name: str, values: NDArray[Any]) -> Column:
-    kind = values.dtype.kind
+    kind = "i" if values.itemsize < 8 else values.dtype.kind
     if not len(values):
         return Column(name, kind, 0, 0)
     whole = values.view(np.int64) if kind == "f" else values
