@@ -9,8 +9,8 @@ import json
 import signal
 import socket
 import sys
+import threading
 import time
-from types import FrameType
 
 from deploy.lab.net.floods import Flood, flood
 from deploy.lab.net.frames import ALL, TAIL, numbered_at
@@ -72,21 +72,22 @@ class Cannon:
         self._next = (start + done) % self._count
 
 
-def run(shot: Flood, seconds: float, descriptor: int) -> None:
-    """Send at the flood's rate until its time is over, evenly spread."""
+def run(shot: Flood, seconds: float, descriptor: int, *, told: threading.Event) -> None:
+    """Send at the flood's rate, evenly spread, until its time is over or it is `told` to end.
+
+    Nothing ends it between sending frames and counting them.
+    """
     cannon = Cannon(descriptor, shot.frames)
     begun = time.monotonic()
     cannon.fire(1)
     _say(event="begun", at_ns=time.time_ns())  # noqa: TID251 - a process of its own, and its one clock
-    try:
-        while (passed := time.monotonic() - begun) < seconds:
-            due = int(passed * shot.pps) + 1 - cannon.sent
-            if due > 0:
-                cannon.fire(due)
-            if due <= BATCH:
-                time.sleep(PAUSE_S)
-    finally:
-        _say(event="ended", sent=cannon.sent, at_ns=time.time_ns())  # noqa: TID251 - a process of its own, and its one clock
+    while (passed := time.monotonic() - begun) < seconds and not told.is_set():
+        due = int(passed * shot.pps) + 1 - cannon.sent
+        if due > 0:
+            cannon.fire(due)
+        if due <= BATCH:
+            time.sleep(PAUSE_S)
+    _say(event="ended", sent=cannon.sent, at_ns=time.time_ns())  # noqa: TID251 - a process of its own, and its one clock
 
 
 def _say(**told: object) -> None:
@@ -94,21 +95,18 @@ def _say(**told: object) -> None:
     sys.stdout.flush()
 
 
-def _end(number: int, frame: FrameType | None) -> None:
-    signal.signal(number, signal.SIG_IGN)
-    raise SystemExit(0)
-
-
 def main() -> None:
     """Send one flood."""
     space, name, origin, pps, seconds, containers = sys.argv[1:]
-    signal.signal(signal.SIGTERM, _end)
+    told = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: told.set())
     with inside(space), socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as card:
         card.bind(("eth0", 0))
         run(
             flood(network(containers=int(containers)), name, origin=origin, pps=float(pps)),
             float(seconds),
             card.fileno(),
+            told=told,
         )
 
 
