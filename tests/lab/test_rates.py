@@ -177,6 +177,19 @@ def test_a_ramp_ends_where_a_backlog_is_left() -> None:
     assert figures.best(steps) is None
 
 
+def test_what_was_lost_is_no_backlog_and_a_ramp_goes_on_below_it() -> None:
+    def measure(rate: float) -> Step:
+        one = step(rate)
+        lost = max(0, one.sent - 430)
+        return replace(one, scored=one.sent - lost, lost=lost)
+
+    steps = figures.ramp(measure, first=100.0, most=9)
+    held = figures.best(steps)
+    assert held is not None
+    assert 430 / 1.2 < held.sent_per_s <= 430
+    assert any(one.lost for one in steps)
+
+
 @pytest.mark.parametrize("amiss", [{"received": 1}, {"scored": 1}, {"lost": 1}, {"behind_s": 2.1}])
 def test_what_is_lost_or_piles_up_is_not_held(amiss: dict[str, float]) -> None:
     assert step(100.0).held

@@ -34,6 +34,11 @@ class Step:
         return self.sent == self.received == self.scored and not self.lost and self.behind_s <= KEEPS_UP_S
 
     @property
+    def piled(self) -> bool:
+        """True when the workers have not yet taken in all that reached the topic."""
+        return self.scored + self.lost < self.received
+
+    @property
     def share(self) -> float:
         """Of a core, that the busier process of ours took."""
         return max(self.cpu_s["listener"], self.cpu_s["worker"]) / (self.sent / self.sent_per_s)
@@ -54,7 +59,7 @@ def ramp(measure: Callable[[float], Step], *, first: float, most: int) -> list[S
     while len(steps) < most:
         step = measure(rate)
         steps.append(step)
-        if step.scored < step.received or (step.held and not step.reached):
+        if step.piled or (step.held and not step.reached):
             break
         if step.held:
             floor = rate
