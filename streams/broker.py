@@ -10,6 +10,12 @@ from typing import Any
 from controller.domain import toml
 from controller.domain.errors import ConfigError
 
+TOGETHER = 950_000
+"""Octets of messages that librdkafka may join: less than a topic's max.message.bytes."""
+
+BESIDE = 512
+"""Octets that a message takes beside its value while it is on its way, at most: many small ones are bounded too."""
+
 
 class Security(StrEnum):
     """Kafka's own names for how a connection is protected."""

@@ -12,7 +12,7 @@ import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, Message
 
 from controller.domain.errors import BrokerUnavailable
-from streams.broker import Access
+from streams.broker import BESIDE, TOGETHER, Access
 
 log = logging.getLogger("cordon.streams")
 
@@ -21,12 +21,6 @@ PATIENCE_MS = 20_000
 
 ROOM = 16 * 1024 * 1024
 """Octets on their way at most; a checkpoint of a large estate is more, and waits."""
-
-BESIDE = 512
-"""Octets that a message takes beside its value, at most: many small ones are bounded too."""
-
-TOGETHER = 950_000
-"""Octets of messages that librdkafka may join: less than a topic's max.message.bytes."""
 
 HEAR_S = 0.2
 """How long to listen at once, and so to wait for the end of it."""

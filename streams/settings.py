@@ -10,7 +10,10 @@ from controller.domain.estate import Estate, Site
 from controller.domain.rulebook import Rulebook
 
 _HEARING = "listen"
-"""The one folder of this room whose code has no part in what a verdict says."""
+"""The one folder of these rooms whose code has no part in what a verdict says."""
+
+_ROOMS = Path(__file__).parent, Path(toml.__file__).parent
+"""Here, and where what rules leave out, and how evidence adds up, is said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +22,7 @@ class Settings:
 
     estate: Estate
     rules: Rulebook
-    scorer: str  # digest of the policy file and of the detectors' code
+    scorer: str  # see `scorer_digest`
 
 
 def load(site: Path, policy: Path) -> Settings:
@@ -35,10 +38,11 @@ def load(site: Path, policy: Path) -> Settings:
 def scorer_digest(policy_text: str) -> str:
     """Twelve hex digits that change with the policy and with the code between a frame and a verdict."""
     digest = hashlib.sha256(policy_text.encode())
-    room = Path(__file__).parent
-    for path in sorted(room.rglob("*.py")):
-        place = path.relative_to(room)
-        if place.parts[0] != _HEARING:
+    for room in _ROOMS:
+        for path in sorted(room.rglob("*.py")):
+            place = path.relative_to(room)
+            if place.parts[0] == _HEARING:
+                continue
             digest.update(f"{place.as_posix()}\0".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 

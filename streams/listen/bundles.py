@@ -15,7 +15,7 @@ from streams.listen.slots import Slots
 FRAME = 900_000
 """Octets of a frame at most, so that it fits a message of Kafka's usual size."""
 
-BESIDE = 32
+EACH = 32
 """Octets of a frame that a datagram takes beside its own, at most: what is said of it, and of its sender."""
 
 Octets: TypeAlias = bytes | NDArray[np.uint8]
@@ -95,7 +95,7 @@ def _headed(
 
 def _pieces(chosen: NDArray[np.int64], lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
     """Cut so that no piece is larger than a frame may be; what makes up a frame is always smaller."""
-    filled = np.cumsum(lengths + BESIDE)
+    filled = np.cumsum(lengths + EACH)
     while len(chosen):
         fits = max(1, int(np.searchsorted(filled, FRAME, side="right")))
         yield chosen[:fits]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from controller.domain import wire
 from streams.decode.compiled import borrowing
-from streams.listen.bundles import BESIDE, FRAME, Bundle, Octets, bundles, bundles_of_lines
+from streams.listen.bundles import EACH, FRAME, Bundle, Octets, bundles, bundles_of_lines
 from streams.listen.inbox import Inbox, Lines
 from streams.listen.senders import Listed, Strangers
 from streams.listen.sequences import HEAD, Sequences
@@ -146,7 +146,7 @@ class Channel:
         taken = self.slots.receive(ear.socket.fileno(), allowed)
         if taken:
             ear.tokens -= taken
-            self.octets += self.slots.octets(taken) + taken * BESIDE
+            self.octets += self.slots.octets(taken) + taken * EACH
             self.since_ns = self.since_ns or now_ns
         ear.behind = taken == allowed
         if ear.behind:

@@ -16,7 +16,7 @@ from typing import cast
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from controller.domain.errors import BrokerUnavailable
-from streams.broker import Access
+from streams.broker import BESIDE, TOGETHER, Access
 from streams.listen.bundles import FRAME, Octets
 
 log = logging.getLogger("cordon.streams")
@@ -31,13 +31,6 @@ whether the next may go: that takes half a core from the broker beside it, just 
 
 HOLD_S = 0.5
 """How long a message is kept from it for that: whoever waits for a broker that is gone must not make others wait."""
-
-BESIDE = 512
-"""Octets that a message takes beside its value, at most: many small ones are bounded too."""
-
-TOGETHER = 950_000
-"""Octets of messages that librdkafka may join: less than a topic's max.message.bytes."""
-
 
 TOO_SLOW = "the broker takes messages more slowly than they come"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from controller.domain.errors import BrokerUnavailable
-from streams.broker import Access, BrokerSettings, Mechanism, Security
+from streams.broker import BESIDE, Access, BrokerSettings, Mechanism, Security
 from streams.listen.bundles import FRAME
-from streams.listen.outlet import AT_ONCE, BESIDE, HOLD_S, ROOM, Outlet
+from streams.listen.outlet import AT_ONCE, HOLD_S, ROOM, Outlet
 
 DEADLINE_S = 20.0
 

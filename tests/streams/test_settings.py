@@ -69,6 +69,12 @@ def test_digest_changes_with_the_code_between_a_frame_and_a_verdict(monkeypatch:
             )
             return scorer_digest("")
 
-    for module in ("streams/standing.py", "streams/gate.py", "streams/detect/scan.py", "streams/decode/netflow5.py"):
+    for module in (
+        "streams/standing.py",
+        "streams/gate.py",
+        "streams/detect/scan.py",
+        "netflow5.py",
+        "domain/rulebook.py",
+    ):
         assert changed(module) != before, module
     assert changed("streams/listen/ears.py") == before == changed("nothing")

@@ -122,6 +122,15 @@ def test_a_template_that_is_withdrawn_is_forgotten(withdrawal: bytes) -> None:
     assert (len(flows.columns), reasons(flows)) == (1, {"data before its template": 1})
 
 
+def test_what_a_time_means_does_not_depend_on_what_else_is_in_the_frame() -> None:
+    """A flow that began as its exporter did, beside a record of which the times are written in another way."""
+    began, seconds = (*PLAIN, (22, 4), (21, 4)), (*PLAIN, (150, 4), (151, 4))
+    lasted = netflow9(a_set(0, template(256, began)), a_set(256, plain() + struct.pack("!II", 0, 2_000)), uptime=3_000)
+    other = ipfix(a_set(2, template(256, seconds)), a_set(256, plain() + struct.pack("!II", EXPORT_S - 5, EXPORT_S)))
+    assert columns(lasted).duration_ns.tolist() == [2 * 10**9]
+    assert columns(lasted, other).duration_ns.tolist() == [2 * 10**9, 5 * 10**9]
+
+
 def test_a_template_that_is_repeated_and_then_withdrawn_is_learned_anew_when_it_comes_again() -> None:
     known, taught = Templates(), ipfix(a_set(2, template(256, PLAIN)), a_set(256, plain()))
     for _ in range(3):

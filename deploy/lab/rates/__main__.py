@@ -73,7 +73,7 @@ class Extent:
     kinds: tuple[str, ...]
     hosts: tuple[int, ...]
     questions: tuple[str, ...]
-    warm_s: float
+    warm_s: float  # of traffic before anything is measured
     limit_s: float  # after which nothing more is begun
 
 
