@@ -6,7 +6,6 @@ import signal
 import socket
 import sys
 from pathlib import Path
-from typing import NoReturn
 
 import uvicorn
 
@@ -34,9 +33,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def serve(settings: Settings) -> int:
-    """Bind, say where, and serve. The socket listens before the connection file is written."""
-    for ending in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(ending, _leave)  # uvicorn closes what is open, then raises the signal again
+    """Bind, say where, and serve. The socket listens before the connection file is written.
+
+    A signal sets the server's flag, before it runs as later. A handler that raises could be called inside a weak
+    reference's callback, where Python drops the exception and the process would stay.
+    """
     app = create_app(settings)
     config = uvicorn.Config(
         app,
@@ -49,6 +50,9 @@ def serve(settings: Settings) -> int:
         timeout_graceful_shutdown=5,
         h11_max_incomplete_event_size=32 * 1024,
     )
+    server = uvicorn.Server(config)
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, server.handle_exit)
     with config.bind_socket() as listening:
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else each answer waits 40 ms for an ACK
         listening.listen(128)
@@ -57,12 +61,8 @@ def serve(settings: Settings) -> int:
         if settings.connection is not None:
             _connect(settings, url, settings.connection)
         print(f"listening on {url}", flush=True)  # noqa: T201  # the supervisor reads this line
-        uvicorn.Server(config).run(sockets=[listening])
+        server.run(sockets=[listening])
     return 0
-
-
-def _leave(_number: int, _frame: object) -> NoReturn:
-    raise SystemExit(0)
 
 
 def _connect(settings: Settings, url: str, file: Path) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -53,9 +54,9 @@ def demo(
     def linger(tend: Callable[[], None]) -> None:
         if keep:
             shown.event("staying up; Ctrl-C ends it")
-            _until_interrupted(tend)
+            until_interrupted(tend)
 
-    with _signals_as_interrupts():
+    with _interrupts() as until_interrupted:
         try:
             judgement = perform(options, shown, linger=linger)
         except KeyboardInterrupt:
@@ -176,9 +177,9 @@ def up(
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
-    with _signals_as_interrupts():
+    with _interrupts() as until_interrupted:
         try:
-            running.up(layout, host=host, port=port, say=say, until=_until_interrupted)
+            running.up(layout, host=host, port=port, say=say, until=until_interrupted)
         except KeyboardInterrupt:
             say("everything is stopped")
         except DidNotStart as error:
@@ -186,23 +187,29 @@ def up(
             raise typer.Exit(1) from None
 
 
-def _until_interrupted(tend: Callable[[], None]) -> None:
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            tend()
-            time.sleep(0.5)
-
-
 @contextlib.contextmanager
-def _signals_as_interrupts() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the run as Ctrl-C does: with every process stopped."""
+def _interrupts() -> Iterator[Callable[[Callable[[], None]], None]]:
+    """SIGTERM and SIGHUP end the run as Ctrl-C does: with every process stopped. Gives a wait for any of the three.
+
+    What whoever started us had ignored, as nohup does, stays ignored. Python drops an exception that is raised inside
+    a weak reference's callback, and a signal may strike there: so the wait looks whether one came, too.
+    """
+    told = threading.Event()
 
     def interrupt(number: int, frame: FrameType | None) -> None:
+        told.set()
         raise KeyboardInterrupt
 
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGHUP)}
+    def until_interrupted(tend: Callable[[], None]) -> None:
+        with contextlib.suppress(KeyboardInterrupt):
+            while not told.is_set():
+                tend()
+                time.sleep(0.5)
+
+    heard = [one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) != signal.SIG_IGN]
+    before = {number: signal.signal(number, interrupt) for number in heard}
     try:
-        yield
+        yield until_interrupted
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

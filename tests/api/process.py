@@ -31,8 +31,11 @@ def served(where: Path, *, ledger: str = "") -> Iterator[Served]:
     command = ["-m", "api", "--ledger", ledger, "--site", str(site), "--connection", str(connection)]
     with subprocess.Popen([sys.executable, *command], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("listening on http://127.0.0.1:"), line
-        yield Served(process.pid, line.split()[-1], ledger, connection)
-        process.terminate()
-        assert process.wait(timeout=30) == 0
+        try:
+            line = process.stdout.readline()
+            assert line.startswith("listening on http://127.0.0.1:"), line
+            yield Served(process.pid, line.split()[-1], ledger, connection)
+            process.terminate()
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()  # where it would not end by itself: the block waits for it

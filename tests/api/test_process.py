@@ -9,7 +9,26 @@ from pathlib import Path
 import pytest
 
 from api.client import call, connection
+from tests.api.house import SITE
 from tests.api.process import ROOT, Served, served
+
+ENDED_EARLY = """
+import signal, sys, weakref
+import uvicorn
+from api.__main__ import main
+
+class Thing: ...
+
+run = uvicorn.Server.run
+def told_to_end_first(server, sockets):
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: signal.raise_signal(signal.SIGTERM))
+    del thing  # the signal's handler runs in this callback, where whatever it raises is dropped
+    run(server, sockets)
+
+uvicorn.Server.run = told_to_end_first
+sys.exit(main(sys.argv[1:]))
+"""
 
 FORBIDDEN = ("netmiko", "paramiko", "asyncssh", "kafka", "aiokafka", "faust", "mode", "drivers", "streams", "deploy")
 
@@ -113,6 +132,22 @@ def test_a_restart_ends_the_token_of_the_last_start(tmp_path: Path) -> None:
         assert call(connection(url="", token="", file=second.connection), "GET", "/me")["role"] == "approver"
         with pytest.raises(Exception, match="not valid"):
             call(connection(url=second.url, token=old.token, file=None), "GET", "/me")
+
+
+def test_a_signal_before_the_server_runs_ends_the_process_wherever_it_strikes(tmp_path: Path) -> None:
+    site = tmp_path / "site.toml"
+    site.write_text(SITE)
+    arguments = ["--ledger", f"sqlite:///{tmp_path / 'ledger.sqlite3'}", "--site", str(site)]
+    done = subprocess.run(
+        [sys.executable, "-c", ENDED_EARLY, *arguments],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("listening on ")
 
 
 @pytest.mark.parametrize(
