@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from streams.decode.columns import Columns
 from streams.decode.compiled import borrowing
-from streams.decode.interning import Directory, place_of
+from streams.decode.interning import Directory, numbered
 from streams.keys import ATTACHMENT, hash_words, key_array
 from streams.places import Charged, Owner, Places
 from streams.rows import SKETCH_BITS
@@ -136,8 +136,8 @@ class Answers:
         macs = np.zeros((len(flows.macs), 2), np.uint64)
         macs[:, 1] = flows.macs
         known, charge = len(self._asked), np.empty(len(flows), np.int32)
-        slots, table = self._asked.room(len(flows))
-        many = _ask(
+        asked = self._asked.room(len(flows))
+        _ask(
             np.array(exporters, np.int64),
             self._macs.numbers(macs),
             place,
@@ -145,13 +145,12 @@ class Answers:
             np.ascontiguousarray(flows.in_if),
             np.ascontiguousarray(flows.src_mac),
             np.ascontiguousarray(flows.src),
-            slots,
-            table,
-            known,
+            asked.slots,
+            asked.table,
+            asked.size,
             charge,
         )
-        self._asked.grown(many)
-        if many > known:
+        if len(self._asked) > known:
             self._charge(self._asked.pairs(known).view(np.int64).tolist())
         return charge
 
@@ -187,17 +186,15 @@ def _ask(
     src: NDArray[np.int32],
     slots: NDArray[np.int32],
     asked: NDArray[np.uint64],
-    count: int,
+    size: NDArray[np.int64],
     charge: NDArray[np.int32],
-) -> int:
-    """Number what is asked about each record, two words of a directory; how many there are then.
+) -> None:
+    """Number what is asked about each record, two words of a directory.
 
     They are exporter and interface, MAC and address (0: none).
     """
     for at in range(len(src)):
-        address = np.int64(place[src[at]]) + 1 if src[at] >= 0 else 0
-        high = np.uint64(exporters[exporter[at]] << 32 | in_if[at])
-        number = place_of(high, np.uint64(np.int64(macs[src_mac[at]]) << 32 | address), slots, asked, count)
-        charge[at] = number
-        count += number == count
-    return count
+        address = np.int64(place[np.uint64(src[at])]) + 1 if src[at] >= 0 else 0
+        high = np.uint64(exporters[np.uint64(exporter[at])] << 32 | in_if[at])
+        low = np.uint64(np.int64(macs[np.uint64(src_mac[at])]) << 32 | address)
+        charge[at] = numbered(high, low, slots, asked, size)

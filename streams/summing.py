@@ -42,6 +42,9 @@ _DE_BRUIJN = 0x077C_B531
 _PLACE_OF_BIT = np.argsort([(_DE_BRUIJN << bit & 0xFFFF_FFFF) >> 27 for bit in range(32)])
 """Which bit it is, by the first five of a de Bruijn sequence shifted so far (Leiserson, Prokop and Randall 1998)."""
 
+Place = np.uint64
+"""An index that cannot be negative. Who is given a signed one looks each time whether it counts from the end."""
+
 _HALF, _ONE, _SPAN = np.uint64(32), np.uint64(1), np.uint64(0xFF_FFFF)
 
 _ALONE, _LASTS = 2, 1  # sorts of records: to ours alone, and over several ticks
@@ -64,8 +67,9 @@ def span_of(duration_ns: int, tick_ns: int) -> int:
 
 
 @inlined
-def _add(table: NDArray[np.int64], row: int, word: int, amount: int) -> None:
-    table[row, word] = min(table[row, word] + amount, _MOST)
+def _add(table: NDArray[np.int64], row: Place, word: int, amount: int) -> None:
+    there = Place(word)
+    table[row, there] = min(table[row, there] + amount, _MOST)
 
 
 @inlined
@@ -75,12 +79,12 @@ def _times(count: int, rate: int) -> int:
 
 
 @inlined
-def _add_all(held: Held, row: int, said: int, kinds: Kinds) -> None:
+def _add_all(held: Held, row: Place, said: int, kinds: Kinds) -> None:
     """Add to each column of which `said` has the bit."""
     while said:
         lowest = said & -said
-        column = _PLACE_OF_BIT[(lowest * _DE_BRUIJN & 0xFFFF_FFFF) >> 27]
-        amount, word = held.amounts[kinds.amount[column]], kinds.place[column]
+        column = Place(_PLACE_OF_BIT[Place((lowest * _DE_BRUIJN & 0xFFFF_FFFF) >> 27)])
+        amount, word = held.amounts[Place(kinds.amount[column])], kinds.place[column]
         if word >= 0:
             _add(held.table, row, word, amount)
         else:
@@ -89,15 +93,13 @@ def _add_all(held: Held, row: int, said: int, kinds: Kinds) -> None:
 
 
 @inlined
-def _rare(held: Held, row: int) -> int:
+def _rare(held: Held, row: Place) -> Place:
     """Where the rare counts of a row stand."""
-    place = int(held.rarely[row])
-    if place < 0:
-        place = int(held.made[RARELY])
-        held.made[RARELY] = place + 1
-        held.rarely[row] = place
-        held.rare[place, :] = 0
-    return place
+    if held.rarely[row] < 0:
+        held.rarely[row] = held.made[RARELY]
+        held.rare[held.made[RARELY], :] = 0
+        held.made[RARELY] += 1
+    return Place(held.rarely[row])
 
 
 @inlined
@@ -106,20 +108,21 @@ def _mark(
     sketches: NDArray[np.uint8],
     bit_row: NDArray[np.int32],
     bits: NDArray[np.int16],
-    row: int,
+    row: Place,
     bit: int,
 ) -> None:
     """Set a bit of a row's sketch, and note it where it was not set before."""
     mask = np.uint8(1 << (bit & 7))
-    if not sketches[row, bit >> 3] & mask:
-        sketches[row, bit >> 3] |= mask
-        at = made[BITS]
+    octet = Place(bit >> 3)
+    if not sketches[row, octet] & mask:
+        sketches[row, octet] |= mask
+        at = Place(made[BITS])
         bit_row[at], bits[at] = row, bit
-        made[BITS] = at + 1
+        made[BITS] += 1
 
 
 @inlined
-def _charge(held: Held, row: int, facts: NDArray[np.int64], charge: int, lasts: bool) -> None:
+def _charge(held: Held, row: Place, facts: NDArray[np.int64], charge: Place, lasts: bool) -> None:
     """Let a row have the facts of a charge, too."""
     mine = held.facts
     if held.table[row, CHARGE] < 0:
@@ -134,13 +137,13 @@ def _charge(held: Held, row: int, facts: NDArray[np.int64], charge: int, lasts: 
 
 
 @inlined
-def _row(high: np.uint64, low: np.uint64, hashed: np.uint64, stamp: int, held: Held) -> int:
+def _row(high: np.uint64, low: np.uint64, hashed: np.uint64, stamp: int, held: Held) -> Place:
     """The row of this name, which hashes to that, and note that it was heard of at this time."""
     made, table = held.made, held.table
     mask = np.uint64(len(held.slots) - 1)
-    row = place_from(hashed, high, low, held.slots, held.names, made[ROWS], mask)
-    if row == made[ROWS]:
-        made[ROWS] = row + 1
+    row = Place(place_from(hashed, high, low, held.slots, held.names, made[ROWS], mask))
+    if row == Place(made[ROWS]):
+        made[ROWS] += 1
         table[row, FIRST], table[row, CHARGE] = stamp, -1
         for word in range(COUNTS, WORDS):
             table[row, word] = 0
@@ -151,23 +154,23 @@ def _row(high: np.uint64, low: np.uint64, hashed: np.uint64, stamp: int, held: H
 
 
 @inlined
-def _addressed(told: Told, known: Known, at: int) -> tuple[int, int, bool]:
+def _addressed(told: Told, known: Known, at: Place) -> tuple[int, int, bool]:
     """To which address a record went, whose that is, and whether everybody hears it."""
-    everybody = bool(known.group_mac[told.dst_mac[at]])
+    everybody = bool(known.group_mac[Place(told.dst_mac[at])])
     if told.dst[at] < 0:
         return -1, -1, everybody
-    to = int(known.address[told.dst[at]])
-    return to, int(known.owner[to]), everybody or bool(known.group[to])
+    to = int(known.address[Place(told.dst[at])])
+    return to, int(known.owner[Place(to)]), everybody | bool(known.group[Place(to)])
 
 
 @inlined
-def _looping(told: Told, known: Known, at: int, loops: bool) -> int:
+def _looping(told: Told, known: Known, at: Place, loops: bool) -> int:
     """Whose address it is that a looping frame bears as its source."""
     return int(known.owner[known.address[told.src[at]]]) if loops and told.src[at] >= 0 else -1
 
 
 @inlined
-def _said(told: Told, at: int, kinds: Kinds) -> int:
+def _said(told: Told, at: Place, kinds: Kinds) -> int:
     """The columns in which a record counts."""
     protocol, octets, packets = told.protocol[at], told.bytes[at], told.packets[at]
     said = of_protocol(
@@ -187,7 +190,7 @@ def _said(told: Told, at: int, kinds: Kinds) -> int:
 
 
 @inlined
-def _met(made: NDArray[np.int64], pairs: NDArray[np.uint64], row: int, peer: int, octets: int) -> bool:
+def _met(made: NDArray[np.int64], pairs: NDArray[np.uint64], row: Place, peer: int, octets: int) -> bool:
     """Whether a row's peer, which was sent so much, is new."""
     word = np.uint64(row) << _HALF | np.uint64(peer)
     place = seat_of(word, pairs)
@@ -209,7 +212,7 @@ def _room(held: Held) -> bool:
 
 
 @inlined
-def _is_new(made: NDArray[np.int64], seconds: NDArray[np.uint64], row: int, second: int) -> bool:
+def _is_new(made: NDArray[np.int64], seconds: NDArray[np.uint64], row: Place, second: int) -> bool:
     """Whether a row's port or source is new."""
     word = np.uint64(row) << _HALF | np.uint64(second)
     place = seat_of(word, seconds)
@@ -221,11 +224,11 @@ def _is_new(made: NDArray[np.int64], seconds: NDArray[np.uint64], row: int, seco
 
 
 @inlined
-def _sent(told: Told, known: Known, held: Held, at: int, row: int, to: int, lasts: bool) -> None:
+def _sent(told: Told, known: Known, held: Held, at: Place, row: Place, to: int, lasts: bool) -> None:
     """Add to a sender's row what every record adds, and whom it talked to."""
-    made, table, charge, rate = held.made, held.table, told.charge[at], told.sampling[at]
+    made, table, charge, rate = held.made, held.table, Place(told.charge[at]), told.sampling[at]
     amounts = held.amounts
-    if table[row, CHARGE] != charge:
+    if table[row, CHARGE] != np.int64(charge):
         _charge(held, row, known.facts, charge, lasts)
     _add(table, row, _BYTES, amounts[1])
     _add(table, row, _PACKETS, amounts[0])
@@ -242,18 +245,18 @@ def _sent(told: Told, known: Known, held: Held, at: int, row: int, to: int, last
         table[row, _PORTS] += 1000 * _is_new(made, held.seconds, row, second)
         return
     if new:
-        _mark(made, held.sketches, held.bit_row, held.bit, row, int(known.bit[to]))
-    if known.attached[known.paying[charge]]:
+        _mark(made, held.sketches, held.bit_row, held.bit, row, int(known.bit[Place(to)]))
+    if known.attached[Place(known.paying[charge])]:
         bit = int(known.bit[known.address[max(told.src[at], 0)]])
     else:
-        bit = int(held.port_bits[told.dst_port[at]])
+        bit = int(held.port_bits[Place(told.dst_port[at])])
     _mark(made, held.sketches, held.bit_row, held.bit, row, SKETCH_BITS + bit)
 
 
 @inlined
-def _second(told: Told, known: Known, at: int) -> int:
+def _second(told: Told, known: Known, at: Place) -> int:
     """What is counted beside the peer: the port, and of those behind an attachment who sent."""
-    if known.attached[known.paying[told.charge[at]]]:
+    if known.attached[Place(known.paying[Place(told.charge[at])])]:
         return int(known.address[max(told.src[at], 0)]) + _SOURCES
     return int(told.dst_port[at])
 
@@ -265,8 +268,10 @@ def _meet(told: Told, known: Known, held: Held, begin: int, end: int, tick_ns: i
     last, tick, mask = -1, 0, np.uint64(len(held.slots) - 1)
     for sort in range(SORTS):
         turns[sort, 0] = 0
-    for at in range(begin, end):
-        place, charge = at - begin, told.charge[at]
+    for step in range(end - begin):
+        place = Place(step)
+        at = Place(begin) + place
+        charge = Place(told.charge[at])
         to, owner, everybody = _addressed(told, known, at)
         paying = int(known.paying[charge])
         if told.receipt_ns[at] != last:
@@ -275,16 +280,16 @@ def _meet(told: Told, known: Known, held: Held, begin: int, end: int, tick_ns: i
         # What is chosen here was read before: a choice without a branch, for nobody could guess it.
         seen = known.facts[charge, 0]
         who, vantage = paying if paying >= 0 else max(owner, 0), seen if paying >= 0 else _EDGE
-        high = np.uint64(who << 32 | known.speaker[told.exporter[at]] << 8 | vantage)
+        high = np.uint64(who << 32 | known.speaker[Place(told.exporter[at])] << 8 | vantage)
         span = span_of(told.duration_ns[at], tick_ns)
         low = np.uint64(tick << 24 | span)
         hashed = slot_of(high, low)
         names[place, 0], names[place, 1], names[place, 2] = high, low, hashed
         whom[place, 0], whom[place, 1], whom[place, 2] = to, owner, everybody
         fetch(held.slots, hashed & mask, 0)
-        sort = _ALONE * (paying < 0) + _LASTS * (span > 1)
-        turns[sort, 0] += 1
-        turns[sort, turns[sort, 0]] = at
+        mine = Place(_ALONE * (paying < 0) + _LASTS * (span > 1))
+        turns[mine, 0] += 1
+        turns[mine, Place(turns[mine, 0])] = step
 
 
 @inlined
@@ -294,8 +299,9 @@ def _approach(told: Told, known: Known, held: Held, begin: int) -> None:
     pair_mask, second_mask = np.uint64(len(held.pairs) - 1), np.uint64(len(held.seconds) - 1)
     for sort in range(SORTS):
         for one in range(1, held.turns[sort, 0] + 1):
-            at = held.turns[sort, one]
-            row, to = held.slots[names[at - begin, 2] & mask], whom[at - begin, 0]
+            place = Place(held.turns[sort, Place(one)])
+            at = Place(begin) + place
+            row, to = held.slots[names[place, 2] & mask], whom[place, 0]
             if row < 0:
                 continue
             fetch(held.names, row, 0)
@@ -337,22 +343,23 @@ def gather(
         _approach(told, known, held, begin)
         for sort in range(SORTS):  # whoever does the same thing many times guesses well what comes next
             for one in range(1, held.turns[sort, 0] + 1):
-                at = held.turns[sort, one]
-                homes[at] = _gathered(told, known, held, at, at - begin, kinds)
+                place = Place(held.turns[sort, Place(one)])
+                at = Place(begin) + place
+                homes[at] = _gathered(told, known, held, at, place, kinds)
     return len(homes)
 
 
 @inlined
-def _gathered(told: Told, known: Known, held: Held, at: int, place: int, kinds: Kinds) -> int:
+def _gathered(told: Told, known: Known, held: Held, at: Place, place: Place, kinds: Kinds) -> int:
     """Add one record."""
     amounts, names, whom = held.amounts, held.ahead_names, held.ahead_whom
     to, owner, everybody = whom[place, 0], whom[place, 1], whom[place, 2] != 0
-    charge, rate = told.charge[at], told.sampling[at]
+    charge, rate = Place(told.charge[at]), told.sampling[at]
     paying, loops = np.int64(known.paying[charge]), known.stray[charge] and everybody
     home = 0
     if paying >= 0 or owner >= 0 or loops:
         high, low, hashed, stamp = names[place, 0], names[place, 1], names[place, 2], told.receipt_ns[at]
-        exporter = known.speaker[told.exporter[at]] << 8
+        exporter = known.speaker[Place(told.exporter[at])] << 8
         amounts[0], amounts[1] = _times(told.packets[at], rate), _times(told.bytes[at], rate)
         amounts[2] = _times(told.flows[at], rate)
         said = _said(told, at, kinds)
@@ -371,11 +378,11 @@ def _gathered(told: Told, known: Known, held: Held, at: int, place: int, kinds: 
             if said & _TALK:
                 _add(held.table, row, _TALK_IN, amounts[0])
             _add_all(held, row, said & _ANSWERS, kinds)
-            home = int(known.home[owner])
+            home = int(known.home[Place(owner)])
         if paying >= 0:
             row = _row(high, low, hashed, stamp, held)
             _sent(told, known, held, at, row, to, low & _SPAN > _ONE)
             said |= (_FOR_ALL if everybody else 0) | (_STRAY if loops else 0)
             _add_all(held, row, said & ~_IN, kinds)
-            home = int(known.home[paying])
+            home = int(known.home[Place(paying)])
     return home

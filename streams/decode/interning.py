@@ -15,55 +15,15 @@ _LEAST_BITS = 10  # slots in use at first
 
 def interned(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> tuple[NDArray[np.uint64], NDArray[np.int32]]:
     """Distinct pairs in order of appearance (n × 2), and each one's index."""
-    table, pairs = np.empty((2, len(high), 2), np.uint64)
+    pairs = np.empty((len(high), 2), np.uint64)
     pairs[:, 0], pairs[:, 1] = high, low
-    index = np.empty(len(high), np.int32)
-    count = _intern(pairs, empty_slots(len(high)), table, 0, index)
-    return table[:count], index
-
-
-class Directory:
-    """Pairs of words that keep their numbers from one call to the next."""
-
-    def __init__(self) -> None:
-        self._table, self._count = np.empty((0, 2), np.uint64), 0
-        self._slots = empty_slots(0)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def numbers(self, pairs: NDArray[np.uint64]) -> NDArray[np.int32]:
-        """The number of each pair; new ones are numbered from `len` on in the order in which they come."""
-        index = np.empty(len(pairs), np.int32)
-        slots, table = self.room(len(pairs))
-        self.grown(_intern(pairs, slots, table, len(self), index))
-        return index
-
-    def room(self, more: int) -> tuple[NDArray[np.int32], NDArray[np.uint64]]:
-        """Slots and table for `place_of`, with room for so many more; what comes of it is to be told to `grown`."""
-        most = self._count + more
-        if most > len(self._table):
-            known = self.pairs(0)
-            self._table, self._slots = np.empty((2 * most, 2), np.uint64), empty_slots(2 * most)
-            _intern(known, self._slots, self._table, 0, np.empty(len(known), np.int32))
-        return self._slots, self._table
-
-    def grown(self, count: int) -> None:
-        """So many pairs there are now."""
-        self._count = count
-
-    def pairs(self, since: int) -> NDArray[np.uint64]:
-        """The pairs whose numbers are `since` and higher."""
-        return self._table[since : self._count]
-
-
-def empty_slots(count: int) -> NDArray[np.int32]:
-    """Slots for a table of so many entries: a power of two, at least half of it free."""
-    return np.full(1 << max(4, (2 * count).bit_length()), -1, np.int32)
+    index, found = np.empty(len(high), np.int32), few(len(high))
+    _intern(pairs, found.slots, found.table, found.size, index)
+    return found.pairs(), index
 
 
 class Few(NamedTuple):
-    """Pairs that are numbered within a frame, in general far fewer than there is room for.
+    """Pairs that are numbered, in general far fewer than there is room for.
 
     Slots are taken into use as they are needed, so that those in use stay close to the processor.
     """
@@ -75,6 +35,40 @@ class Few(NamedTuple):
     def pairs(self) -> NDArray[np.uint64]:
         """All of them."""
         return self.table[: int(self.size[0])]
+
+
+class Directory:
+    """Pairs of words that keep their numbers from one call to the next."""
+
+    def __init__(self) -> None:
+        self._few = few(0)
+
+    def __len__(self) -> int:
+        return int(self._few.size[0])
+
+    def numbers(self, pairs: NDArray[np.uint64]) -> NDArray[np.int32]:
+        """The number of each pair; new ones are numbered from `len` on in the order in which they come."""
+        index, known = np.empty(len(pairs), np.int32), self.room(len(pairs))
+        _intern(pairs, known.slots, known.table, known.size, index)
+        return index
+
+    def room(self, more: int) -> Few:
+        """What is in it, with room for so many more: for `numbered`."""
+        most = len(self) + more
+        if most > len(self._few.table):
+            before, self._few = self._few.pairs(), few(2 * most)
+            found = self._few
+            _intern(before, found.slots, found.table, found.size, np.empty(len(before), np.int32))
+        return self._few
+
+    def pairs(self, since: int) -> NDArray[np.uint64]:
+        """The pairs whose numbers are `since` and higher."""
+        return self._few.pairs()[since:]
+
+
+def empty_slots(count: int) -> NDArray[np.int32]:
+    """Slots for a table of so many entries: a power of two, at least half of it free."""
+    return np.full(1 << max(4, (2 * count).bit_length()), -1, np.int32)
 
 
 def few(room: int, *, zeros: int = 0) -> Few:
@@ -201,11 +195,8 @@ def _intern(
     pairs: NDArray[np.uint64],
     slots: NDArray[np.int32],
     table: NDArray[np.uint64],
-    count: int,
+    size: NDArray[np.int64],
     index: NDArray[np.int32],
-) -> int:
+) -> None:
     for at in range(len(pairs)):
-        place = place_of(pairs[at, 0], pairs[at, 1], slots, table, count)
-        index[at] = place
-        count += place == count
-    return count
+        index[at] = numbered(pairs[at, 0], pairs[at, 1], slots, table, size)
