@@ -12,10 +12,10 @@ from controller.domain.verdict import Evidence, Fact, Finding, Level, TrafficCla
 FAINT = 0.02
 """Force below which evidence is forgotten."""
 
-NOTE_NS = 10_000_000_000
+NOTE_NS = 60_000_000_000
 """How long a note is in force after it was last put on record."""
 
-NOTED_AGAIN_NS = 5_000_000_000
+NOTED_AGAIN_NS = 30_000_000_000
 """A note that still holds is put on record again, and said, no sooner: it asks nobody to do anything."""
 
 FLOW = Witness.FLOW.value

@@ -22,6 +22,8 @@ PEERS = 4
 
 UDP, TCP = 17, 6
 LONGEST_MS = 4_000
+NEAR_PORTS = range(32_768, 60_000)
+"""Of which a host takes one for each conversation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +55,7 @@ def talk(exporter: int, count: int, *, seed: int = 0) -> Talk:
     mine = int(NETWORK.network_address) + exporter * SHARE + host
     peer = OUTSIDE + (host * 7 + draw.integers(0, PEERS, count)) % 250 + 1
     out = draw.random(count) < 0.5
-    near, far = draw.integers(32_768, 60_000, count), draw.choice(np.array([53, 80, 443]), count)
+    near, far = draw.integers(NEAR_PORTS.start, NEAR_PORTS.stop, count), draw.choice(np.array([53, 80, 443]), count)
     single = draw.random(count) < 0.5
     packets = np.where(single, 1, draw.integers(2, 40, count))
     return Talk(

@@ -1,7 +1,8 @@
 """Sends datagrams of many exporters at a rate, by sendmmsg(2): a process of its own, whose time is nobody's else.
 
 `python -m deploy.lab.rates.sender KIND PORT RECORDS_PER_S SECONDS SENT_BEFORE` says on standard output what it did, as
-JSON. Numbers in datagrams go on from those that each exporter has sent before.
+JSON. Numbers in datagrams go on from those that each exporter has sent before, and where all datagrams were sent, each
+flow that begins anew has another port.
 """
 
 import ctypes
@@ -13,7 +14,7 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from deploy.lab.rates.crowd import EXPORTERS
+from deploy.lab.rates.crowd import EXPORTERS, NEAR_PORTS
 from deploy.lab.rates.stencils import Goes, Stencil, stencils
 
 BATCH = 32
@@ -47,6 +48,10 @@ class Exporter:
         self._first = np.array([place.first for place in stencil.places], np.int64)
         self._step = np.array([place.step for place in stencil.places], np.int64)
         self._clocks = np.array([place.goes is Goes.SECONDS for place in stencil.places], np.bool_)
+        self._words = stencil.octets.reshape(-1)[: count * size // 2 * 2].view(">u2")
+        near = np.zeros((count, 0), np.int64) if stencil.near is None else stencil.near
+        self._near = (np.arange(count)[:, None] * size + near) // 2
+        self._ports = self._words[self._near].astype(np.int64) - NEAR_PORTS.start
         self._libc = ctypes.CDLL(None, use_errno=True)
 
     def send(self, now_s: int) -> int:
@@ -70,6 +75,9 @@ class Exporter:
         number = np.arange(self._sent, self._sent + len(batch))[:, None]
         value = np.where(self._clocks, now_s, self._first + number * self._step)
         batch[:, self._columns] = (value & 0xFFFF_FFFF).astype(">u4").view(np.uint8).reshape(len(batch), -1)
+        rounds, begin = divmod(self._sent, len(self._near))
+        mine = slice(begin, begin + len(batch))
+        self._words[self._near[mine]] = (self._ports[mine] + rounds) % len(NEAR_PORTS) + NEAR_PORTS.start
 
 
 def main() -> None:

@@ -51,6 +51,7 @@ class Stencil:
     lengths: NDArray[np.int64]
     records: int  # in each: records, samples or lines
     places: tuple[Place, ...] = ()
+    near: NDArray[np.int64] | None = None  # n × records: where the ports of our hosts stand that go on; even offsets
 
 
 def _rows(records: NDArray[np.void], each: int) -> NDArray[np.uint8]:
@@ -63,8 +64,19 @@ def _headed(head: bytes, body: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.hstack((np.tile(np.frombuffer(head, np.uint8), (len(body), 1)), body))
 
 
-def _equal(octets: NDArray[np.uint8], records: int, *places: Place) -> Stencil:
-    return Stencil(np.ascontiguousarray(octets), np.full(len(octets), octets.shape[1], np.int64), records, places)
+def _equal(octets: NDArray[np.uint8], records: int, *places: Place, near: NDArray[np.int64] | None = None) -> Stencil:
+    lengths = np.full(len(octets), octets.shape[1], np.int64)
+    return Stencil(np.ascontiguousarray(octets), lengths, records, places, near)
+
+
+def _near(said: Talk, kind: np.dtype[np.void], first: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where our hosts' ports stand in datagrams whose records begin at `first`.
+
+    Exporters tell of a flow once, or once in a long while: a record that comes again is another conversation.
+    """
+    src, dst = (int(kind.fields[name][1]) for name in ("src_port", "dst_port"))  # type: ignore[index]  # it has fields
+    field = np.where(said.exit == UPLINK, src, dst).reshape(len(first), -1)
+    return first[:, None] + np.arange(field.shape[1]) * kind.itemsize + field
 
 
 _FIVE = np.dtype(
@@ -91,7 +103,8 @@ def netflow5(said: Talk) -> Stencil:
     """Version 5: a header of 24 octets, records of 48."""
     head = np.array([5 << 16 | RECORDS, UPTIME_MS, 0, 0, 0, 0], ">u4").tobytes()
     octets = _headed(head, _rows(_filled(_FIVE, said), RECORDS))
-    return _equal(octets, RECORDS, Place(8, Goes.SECONDS), Place(16, Goes.COUNT, step=RECORDS))
+    places = Place(8, Goes.SECONDS), Place(16, Goes.COUNT, step=RECORDS)
+    return _equal(octets, RECORDS, *places, near=_near(said, _FIVE, np.full(len(octets), len(head), np.int64)))
 
 
 def five_from(sources: NDArray[np.int64], entry: NDArray[np.int64], *, seconds: int) -> NDArray[np.uint8]:
@@ -138,7 +151,8 @@ def netflow9(said: Talk) -> Stencil:
     head = np.array([9 << 16 | RECORDS, UPTIME_MS, 0, 0, 1], ">u4").tobytes()
     octets, lengths = _exported(_filled(_BY_TEMPLATE, said), {}, head, template_set=0)
     octets[::TEMPLATE_EVERY, 3] += 1
-    return Stencil(octets, lengths, RECORDS, (Place(8, Goes.SECONDS), Place(12, Goes.COUNT)))
+    near = _near(said, _BY_TEMPLATE, lengths - RECORDS * _BY_TEMPLATE.itemsize)
+    return Stencil(octets, lengths, RECORDS, (Place(8, Goes.SECONDS), Place(12, Goes.COUNT)), near)
 
 
 def ipfix(said: Talk) -> Stencil:
@@ -148,7 +162,8 @@ def ipfix(said: Talk) -> Stencil:
     head = np.array([10 << 16, 0, 0, 1], ">u4").tobytes()
     octets, lengths = _exported(records, {"first": 158, "last": 159}, head, template_set=2)
     octets[:, 2:4] = lengths.astype(">u2").view(np.uint8).reshape(-1, 2)
-    return Stencil(octets, lengths, RECORDS, (Place(4, Goes.SECONDS), Place(8, Goes.COUNT, step=RECORDS)))
+    near = _near(said, _BY_TEMPLATE, lengths - RECORDS * _BY_TEMPLATE.itemsize)
+    return Stencil(octets, lengths, RECORDS, (Place(4, Goes.SECONDS), Place(8, Goes.COUNT, step=RECORDS)), near)
 
 
 _SAMPLE = np.dtype(
