@@ -1,7 +1,11 @@
-"""What Places answered before, by number, so that a frame asks only about whom it is the first to name."""
+"""What Places answered before, by number, so that a frame asks only about whom it is the first to name.
+
+Of strangers there is nothing to ask: a flood names as many as it has packets, and all of them are answered alike.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,37 +14,59 @@ from streams.decode.columns import Columns
 from streams.decode.compiled import borrowing
 from streams.decode.interning import Directory, numbered
 from streams.keys import ATTACHMENT, hash_words, key_array
-from streams.places import Charged, Owner, Places
+from streams.places import STRANGER, Charged, Owner, Places
 from streams.rows import SKETCH_BITS
 
 REMEMBERED = 100_000
-"""Addresses, charges, MACs or exporters."""
+"""Charges, MACs, exporters, or addresses of which Places told something."""
+
+_STRANGERS = 5
+"""So many times as many addresses are remembered in all: one takes but some octets."""
 
 _NOBODY = -1
+_NONE, _STRANGER = 0, 1  # of owners by number
 _LOW = 0xFFFF_FFFF
 
 
-@dataclass(frozen=True, slots=True)
-class Named:
+class Named(NamedTuple):
     """What is known of n addresses."""
 
     key: NDArray[np.int32]  # number of the owner's key; -1 when the address is not ours
     group: NDArray[np.bool_]
     hashed: NDArray[np.uint64]
     bit: NDArray[np.int16]  # of a sketch
-
-    def then(self, key: NDArray[np.int32], group: NDArray[np.bool_], hashed: NDArray[np.uint64]) -> "Named":
-        """These, and after them others."""
-        bit = (hashed % np.uint64(SKETCH_BITS)).astype(np.int16)
-        return Named(
-            np.append(self.key, key),
-            np.append(self.group, group),
-            np.append(self.hashed, hashed),
-            np.append(self.bit, bit),
-        )
+    owner: NDArray[np.int32]  # by number; all strangers have one
 
 
-_NONE_NAMED = Named(np.zeros(0, np.int32), np.zeros(0, np.bool_), np.zeros(0, np.uint64), np.zeros(0, np.int16))
+_KINDS = np.int32, np.bool_, np.uint64, np.int16, np.int32  # of these columns
+
+
+class _Naming:
+    """Columns of `Named` that grow."""
+
+    def __init__(self) -> None:
+        self._room, self._count = Named._make(np.empty(1_024, kind) for kind in _KINDS), 0
+
+    def add(self, more: Named) -> None:
+        """Put these behind the others. What was given out before stays as it is."""
+        count = self._count + len(more.key)
+        if count > len(self._room.key):
+            self._room = Named._make(_wider(one, self._count, 2 * count) for one in self._room)
+        rooms: tuple[NDArray[Any], ...] = self._room
+        for column, values in zip(rooms, more, strict=True):
+            column[self._count : count] = values
+        self._count = count
+
+    @property
+    def named(self) -> Named:
+        """All of them."""
+        return Named._make(column[: self._count] for column in self._room)
+
+
+def _wider(column: NDArray[Any], count: int, room: int) -> NDArray[Any]:
+    wider = np.empty(room, column.dtype)
+    wider[:count] = column[:count]
+    return wider
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +88,7 @@ class Charges:
 
 
 class Answers:
-    """The answers in one scope; forgotten whole when they grow too many. Remembering changes no result.
+    """The answers in one scope; forgotten when they grow too many. Remembering changes no result.
 
     `homes` tells the activity partition of keys. Numbers mean something within one `age` only.
     """
@@ -80,19 +106,31 @@ class Answers:
         self._begin()
 
     def _begin(self) -> None:
-        self._addresses, self._macs, self._asked = Directory(), Directory(), Directory()
+        self._macs, self._asked = Directory(), Directory()
         self._exporters: dict[str, int] = {}
         self._keys: dict[bytes, int] = {}
-        self._owners: list[Owner] = []
-        self.named = _NONE_NAMED
+        self._owners: list[Owner | None] = [None, STRANGER]
+        self._owned: dict[bytes, int] = {}  # by address the owner's number
+        self._begin_addresses()
         self.charges = Charges(np.zeros(0, np.int32), np.zeros((0, 4), np.int64), np.zeros(0, np.bool_))
         self.keys = Keys(key_array(()), np.zeros(0, np.bool_), np.zeros(0, np.int16))
 
+    def _begin_addresses(self) -> None:
+        self._addresses, self._naming = Directory(), _Naming()
+
     def room(self) -> None:
-        """Forget everything where there is too much: numbers that were told before mean nothing any more."""
-        if max(len(self._addresses), len(self._asked), len(self._macs), len(self._exporters)) > self._remembered:
+        """Forget what there is too much of: numbers that were told before mean nothing any more."""
+        if max(len(self._asked), len(self._macs), len(self._exporters), len(self._owned)) > self._remembered:
             self.age += 1
             self._begin()
+        elif len(self._addresses) > _STRANGERS * self._remembered:
+            self.age += 1
+            self._begin_addresses()
+
+    @property
+    def named(self) -> Named:
+        """What is known of the addresses, by number."""
+        return self._naming.named
 
     @property
     def words(self) -> NDArray[np.uint64]:
@@ -119,16 +157,25 @@ class Answers:
         """The number of each address of the frame."""
         known = len(self._addresses)
         place = self._addresses.numbers(flows.words)
-        raw = self._addresses.pairs(known).astype(">u8")
-        if len(raw):
-            new = [self._places.owner(one, self._scope) for one in raw.view("V16").reshape(-1).tolist()]
-            self._owners += new
-            self.named = self.named.then(
-                np.array([self._number(one.key) for one in new], np.int32),
-                np.array([one.group for one in new], np.bool_),
-                hash_words(raw.view("<u8")),
-            )
+        words = self._addresses.pairs(known)
+        if len(words):
+            raw, owner = words.astype(">u8"), np.full(len(words), _STRANGER, np.int32)
+            told_of = np.flatnonzero(self._places.told_of(words))
+            owner[told_of] = [self._owner(one) for one in raw[told_of].view("V16").reshape(-1).tolist()]
+            key, group = np.full(len(words), _NOBODY, np.int32), np.zeros(len(words), np.bool_)
+            found = [one for number in owner[told_of].tolist() if (one := self._owners[number])]
+            key[told_of], group[told_of] = [self._number(one.key) for one in found], [one.group for one in found]
+            hashed = hash_words(raw.view("<u8"))
+            self._naming.add(Named(key, group, hashed, (hashed % np.uint64(SKETCH_BITS)).astype(np.int16), owner))
         return place
+
+    def _owner(self, raw: bytes) -> int:
+        """The number of who owns an address of which Places tells something."""
+        number = self._owned.get(raw)
+        if number is None:
+            number = self._owned[raw] = len(self._owners)
+            self._owners.append(self._places.owner(raw, self._scope))
+        return number
 
     def _charged(self, flows: Columns, place: NDArray[np.int32]) -> NDArray[np.int32]:
         """The number of each record's charge."""
@@ -140,7 +187,7 @@ class Answers:
         _ask(
             np.array(exporters, np.int64),
             self._macs.numbers(macs),
-            place,
+            self.named.owner[place],
             np.ascontiguousarray(flows.exporter),
             np.ascontiguousarray(flows.in_if),
             np.ascontiguousarray(flows.src_mac),
@@ -161,7 +208,7 @@ class Answers:
             self._places.charge(
                 exporter=exporters[high >> 32],
                 in_if=high & _LOW,
-                source=self._owners[(low & _LOW) - 1] if low & _LOW else None,
+                source=self._owners[low & _LOW],
                 mac=macs[low >> 32],
             )
             for high, low in asked
@@ -179,7 +226,7 @@ class Answers:
 def _ask(
     exporters: NDArray[np.int64],
     macs: NDArray[np.int32],
-    place: NDArray[np.int32],
+    owner: NDArray[np.int32],
     exporter: NDArray[np.int32],
     in_if: NDArray[np.int64],
     src_mac: NDArray[np.int32],
@@ -191,10 +238,10 @@ def _ask(
 ) -> None:
     """Number what is asked about each record, two words of a directory.
 
-    They are exporter and interface, MAC and address (0: none).
+    They are exporter and interface, MAC and owner (0: none).
     """
     for at in range(len(src)):
-        address = np.int64(place[np.uint64(src[at])]) + 1 if src[at] >= 0 else 0
+        source = np.int64(owner[np.uint64(src[at])]) if src[at] >= 0 else _NONE
         high = np.uint64(exporters[np.uint64(exporter[at])] << 32 | in_if[at])
-        low = np.uint64(np.int64(macs[np.uint64(src_mac[at])]) << 32 | address)
+        low = np.uint64(np.int64(macs[np.uint64(src_mac[at])]) << 32 | source)
         charge[at] = numbered(high, low, slots, asked, size)

@@ -7,14 +7,18 @@ with traffic that enters by a port to which the estate ties it; other traffic is
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum, auto
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+import numpy as np
+from numpy.typing import NDArray
 
 from controller.domain.address import MAPPED, Address, Port, Prefix, packed, unpacked
 from controller.domain.estate import GATEWAYS, Estate, Host, HostRole, Interface, PortRole
 from streams.keys import attachment_key, host_key
+from streams.ranges import ranges, within
 from streams.rows import Flag, Vantage
 
-_MULTICAST4 = IPv4Network("224.0.0.0/4")
+_MULTICAST4, _MULTICAST6 = IPv4Network("224.0.0.0/4"), IPv6Network("ff00::/8")
 _BROADCAST4 = IPv4Address("255.255.255.255")
 _HALF = 64
 _FULL = 128
@@ -31,6 +35,9 @@ class Owner:
     key: bytes  # the host's; b"" when the address is not ours
     host: Host | None
     group: bool  # multicast or broadcast
+
+
+STRANGER = Owner(ours=False, key=b"", host=None, group=False)
 
 
 class Charged(Enum):
@@ -97,6 +104,14 @@ class Places:
             for prefix in segment.prefixes
             if isinstance(prefix, IPv4Network) and prefix.prefixlen < 31
         }
+        self._told_of = ranges(
+            (
+                *self.prefixes,
+                *(ip_network(raw) for raw in (_BROADCAST4, *map(unpacked, self._broadcasts))),
+                _MULTICAST4,
+                _MULTICAST6,
+            )
+        )
         self._macs = {int(mac.replace(":", ""), 16): host for mac, host in estate.by_mac.items()}
         self._edge_exporters = {
             host.name: frozenset(
@@ -104,6 +119,13 @@ class Places:
             )
             for host in self._hosts
         }
+
+    def told_of(self, words: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which of n addresses, two words each, need be asked about: the owner of all others is STRANGER.
+
+        Senders that lie choose a new one for each packet.
+        """
+        return within(np.ascontiguousarray(words), self._told_of)
 
     def owner(self, raw: bytes, scope: bytes) -> Owner:
         """Who owns a packed address."""

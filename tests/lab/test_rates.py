@@ -15,7 +15,7 @@ from controller.domain import toml
 from controller.domain.address import packed
 from controller.domain.estate import Estate, Site, Source, SourceFormat
 from deploy.lab.rates import figures, meter
-from deploy.lab.rates.crowd import EXPORTERS, HOSTS, LONGEST_MS, NETWORK, SHARE, UPLINK, addresses, talk
+from deploy.lab.rates.crowd import EXPORTERS, HOSTS, LONGEST_MS, NEAR_PORTS, NETWORK, SHARE, UPLINK, addresses, talk
 from deploy.lab.rates.estate import SOURCES, policy_text, site_text
 from deploy.lab.rates.figures import Step
 from deploy.lab.rates.lines import dated, frames
@@ -83,6 +83,20 @@ def test_numbers_go_on_from_what_was_sent_before(kind: str, place: int, step: in
     stencil = stencils(kind, 1, pool=POOL)[0]
     numbers = [int.from_bytes(one[place : place + 4], "big") for one in sent(stencil, 3, before=POOL - BATCH)]
     assert numbers == [step * (POOL - BATCH + at) for at in range(3 * BATCH)]
+
+
+@pytest.mark.parametrize("kind", ["netflow5", "netflow9", "ipfix"])
+def test_each_round_is_of_other_flows_between_the_same_hosts_and_services(kind: str) -> None:
+    stencil = stencils(kind, 4, pool=POOL)[3]
+    said = talk(3, POOL * RECORDS)
+    found = columns(received.decode(framed(sent(stencil, POOL // BATCH, before=7 * POOL)), TRUST, Templates()))
+    out = said.exit == UPLINK
+    near, far = np.where(out, found.src_port, found.dst_port), np.where(out, found.dst_port, found.src_port)
+    before = np.where(out, said.src_port, said.dst_port)
+    assert np.array_equal(near, (before - NEAR_PORTS.start + 7) % len(NEAR_PORTS) + NEAR_PORTS.start)
+    assert np.array_equal(far, np.where(out, said.dst_port, said.src_port))
+    again = columns(received.decode(framed(sent(replace(stencil, near=None), 1, before=8 * POOL)), TRUST, Templates()))
+    assert np.array_equal(again.src_port, found.src_port[: len(again)])
 
 
 def test_templates_are_repeated_but_not_in_every_datagram() -> None:
@@ -217,6 +231,13 @@ def test_a_format_is_told_with_the_keys_that_are_asked_for() -> None:
     assert told["loss_free_records_per_s"] == 100_000
     assert json.loads(json.dumps(told)) == told
     assert figures.of_steps([step(9.0, capacity=1.0)])["loss_free_records_per_s"] is None
+
+
+def test_shares_of_cpu_are_those_of_the_step_that_was_held_with_the_least() -> None:
+    dear, lost = replace(step(900_000.0), cpu_s={"listener": 1.0, "worker": 2.0, "broker": 0.1}), step(950_000.0)
+    told = figures.of_steps([step(100_000.0), dear, replace(lost, lost=1, cpu_s=dict.fromkeys(lost.cpu_s, 0.001))])
+    assert told["loss_free_records_per_s"] == 900_000
+    assert told["worker_records_per_cpu_s"] == 1_000_000
 
 
 # meters

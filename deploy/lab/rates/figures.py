@@ -101,10 +101,18 @@ def best(steps: Sequence[Step]) -> Step | None:
     return max((step for step in steps if step.held), key=lambda step: step.sent_per_s, default=None)
 
 
+def _cost(step: Step) -> float:
+    return (step.cpu_s["listener"] + step.cpu_s["worker"]) / step.scored
+
+
 def of_steps(steps: Sequence[Step]) -> dict[str, Any]:
-    """What is told of a format. Shares of CPU are those of the highest rate held, or of the lowest tried."""
+    """What is told of a format.
+
+    Shares of CPU are those of the step that was held with the least for a record, as a peer's are those of its best
+    step; where none was held, those of the lowest rate tried.
+    """
     held = best(steps)
-    step = held or min(steps, key=lambda one: one.sent_per_s)
+    step = min((one for one in steps if one.held), key=_cost, default=min(steps, key=lambda one: one.sent_per_s))
     listener, worker, broker = (per_cpu_s(step.scored, step.cpu_s[name]) for name in ("listener", "worker", "broker"))
     return {
         "records_per_cpu_s": summed(listener, worker),

@@ -43,8 +43,12 @@ def fastnetmon_there() -> bool:
     return Path(PROGRAM).exists()
 
 
-def by_fastnetmon(kind: str, home: Path, *, rates: Sequence[float], seconds: float) -> list[PeerStep]:
+def by_fastnetmon(
+    kind: str, home: Path, *, rates: Sequence[float], seconds: float, again: bool = False
+) -> list[PeerStep]:
     """FastNetMon as it is shipped, with this crowd to guard and nobody to ban, at each rate in turn.
+
+    It keeps connections, and much depends on whether it meets the same ones `again` and again.
 
     Raises TimeoutError when it does not listen, ChildProcessError when sending failed.
     """
@@ -57,11 +61,11 @@ def by_fastnetmon(kind: str, home: Path, *, rates: Sequence[float], seconds: flo
     steps = []
     with one:
         _await_port(one, port)
-        sent = _send(kind, port, rate=rates[0] / 4, seconds=1.0, before=0)
+        sent = _send(kind, port, rate=rates[0] / 4, seconds=1.0, before=0, again=again)
         for rate in rates:
             _pause()
             cpu, dropped = cpu_s([one.pid]), dropped_at(port) or 0
-            said = _send(kind, port, rate=rate, seconds=seconds, before=int(sent["datagrams"]))
+            said = _send(kind, port, rate=rate, seconds=seconds, before=int(sent["datagrams"]), again=again)
             _pause()
             sent["datagrams"] += said["datagrams"]
             lost = ((dropped_at(port) or 0) - dropped) * DRAWN[kind].records
@@ -78,8 +82,9 @@ def _await_port(one: FastNetMon, port: int) -> None:
         _pause()
 
 
-def _send(kind: str, port: int, *, rate: float, seconds: float, before: int) -> dict[str, float]:
-    command = python("-m", "deploy.lab.rates.sender", kind, str(port), str(rate), str(seconds), str(before))
+def _send(kind: str, port: int, *, rate: float, seconds: float, before: int, again: bool) -> dict[str, float]:
+    said = (kind, str(port), str(rate), str(seconds), str(before), *(["again"] if again else []))
+    command = python("-m", "deploy.lab.rates.sender", *said)
     done = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     if done.returncode:
         raise ChildProcessError(f"the sender of {kind} ended with status {done.returncode}")

@@ -1,8 +1,8 @@
 """Sends datagrams of many exporters at a rate, by sendmmsg(2): a process of its own, whose time is nobody's else.
 
-`python -m deploy.lab.rates.sender KIND PORT RECORDS_PER_S SECONDS SENT_BEFORE` says on standard output what it did, as
-JSON. Numbers in datagrams go on from those that each exporter has sent before, and where all datagrams were sent, each
-flow that begins anew has another port.
+`python -m deploy.lab.rates.sender KIND PORT RECORDS_PER_S SECONDS SENT_BEFORE [again]` says on standard output what it
+did, as JSON. Numbers in datagrams go on from those that each exporter has sent before. Where all datagrams were sent they
+are sent again, and in them are flows of other ports; with `again` the same flows.
 """
 
 import ctypes
@@ -10,6 +10,7 @@ import json
 import socket
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +85,8 @@ def main() -> None:
     """Send at the rate for so long, or as fast as this process can."""
     kind, port, rate, seconds, before = sys.argv[1], int(sys.argv[2]), *(float(one) for one in sys.argv[3:6])
     made = stencils(kind, len(EXPORTERS))
+    if sys.argv[6:] == ["again"]:
+        made = [replace(one, near=None) for one in made]
     records = made[0].records
     senders = [
         Exporter(address, port, stencil, before=int(before)) for address, stencil in zip(EXPORTERS, made, strict=True)
