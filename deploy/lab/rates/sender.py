@@ -1,8 +1,8 @@
 """Sends datagrams of many exporters at a rate, by sendmmsg(2): a process of its own, whose time is nobody's else.
 
 `python -m deploy.lab.rates.sender KIND PORT RECORDS_PER_S SECONDS SENT_BEFORE [again]` says on standard output what it
-did, as JSON. Numbers in datagrams go on from those that each exporter has sent before. Where all datagrams were sent they
-are sent again, and in them are flows of other ports; with `again` the same flows.
+did, as JSON. Numbers in datagrams go on from those that each exporter has sent before. Where all datagrams were sent,
+they are sent anew, and in them are flows of other ports; with `again` the same flows.
 """
 
 import ctypes
