@@ -101,11 +101,11 @@ class Bench:
                 one.step("netflow5", rate=2 * FIRST["netflow5"], seconds=self.extent.warm_s)
 
     def formats(self, kinds: Sequence[str]) -> dict[str, Any]:
-        """Rates of formats that share a topic."""
+        """Rates of formats that share a topic; of the first one at least."""
         found: dict[str, Any] = {}
         with rig(self.kafka, self.folder / kinds[0], kinds[0]) as one:
             for kind in kinds:
-                if self.over:
+                if found and self.over:
                     break
                 one.step(kind, rate=FIRST[kind] / 10, seconds=WARM_S)
                 idle = one.idle(IDLE_S)
@@ -133,8 +133,8 @@ class Bench:
         if kind not in GUARDED or not peers.fastnetmon_there():
             return None
         rates = [FIRST[kind] * factor for factor in self.extent.peer]
-        flows = "the same flows" if again else "new flows"
-        home = self.folder / f"fastnetmon-{kind}-{flows[:3]}"
+        flows = "the same flows" if again or kind not in KEPT else "new flows"
+        home = self.folder / f"fastnetmon-{kind}-{again}"
         steps = peers.by_fastnetmon(kind, home, rates=rates, seconds=self.extent.seconds, again=again)
         for step in steps:
             _say(f"{'fastnetmon':<14} {kind}, {flows}: {step}")
