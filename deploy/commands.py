@@ -5,7 +5,6 @@ import json
 import signal
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FrameType
@@ -56,7 +55,7 @@ def demo(
             shown.event("staying up; Ctrl-C ends it")
             until_interrupted(tend)
 
-    with _interrupts() as until_interrupted:
+    with interrupts() as until_interrupted:
         try:
             judgement = perform(options, shown, linger=linger)
         except KeyboardInterrupt:
@@ -177,7 +176,7 @@ def up(
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
-    with _interrupts() as until_interrupted:
+    with interrupts() as until_interrupted:
         try:
             running.up(layout, host=host, port=port, say=say, until=until_interrupted)
         except KeyboardInterrupt:
@@ -188,7 +187,7 @@ def up(
 
 
 @contextlib.contextmanager
-def _interrupts() -> Iterator[Callable[[Callable[[], None]], None]]:
+def interrupts() -> Iterator[Callable[[Callable[[], None]], None]]:
     """SIGTERM and SIGHUP end the run as Ctrl-C does: with every process stopped. Gives a wait for any of the three.
 
     What whoever started us had ignored, as nohup does, stays ignored. Python drops an exception that is raised inside
@@ -204,7 +203,7 @@ def _interrupts() -> Iterator[Callable[[Callable[[], None]], None]]:
         with contextlib.suppress(KeyboardInterrupt):
             while not told.is_set():
                 tend()
-                time.sleep(0.5)
+                told.wait(0.5)
 
     heard = [one for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(one) != signal.SIG_IGN]
     before = {number: signal.signal(number, interrupt) for number in heard}

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from controller.domain.address import Prefix, packed
+from controller.domain.address import Prefix
 from controller.domain.estate import Expected
 from streams.answers import REMEMBERED, Answers, Keys, Named
 from streams.decode.columns import Columns
 from streams.held import Rowsheet
 from streams.places import Places
+from streams.ranges import ranges, within
 from streams.rows import Rows
 from streams.sheets import Known, Told
 
@@ -46,7 +47,7 @@ class Grouping:
     ) -> None:
         """`homes` tells the activity partitions of keys."""
         self.answers, self.tick_ns = Answers(places, scope, homes, remembered=remembered), tick_ns
-        self._expected = expected
+        self._expected = tuple((one, _Side.of(one.sources), _Side.of(one.destinations)) for one in expected)
 
     def told(self, flows: Columns, charge: NDArray[np.int32]) -> Told:
         """The columns that are added up."""
@@ -62,10 +63,10 @@ class Grouping:
         if not self._expected:
             return wanted
         minutes, of_minute = np.unique(flows.receipt_ns // 60_000_000_000 % 1440, return_inverse=True)
-        words = flows.words
-        for window in self._expected:
-            source = np.append(_within(words, window.sources), False)
-            target = np.append(_within(words, window.destinations) | (not window.destinations), False)
+        words = np.ascontiguousarray(flows.words)
+        for window, sources, targets in self._expected:
+            source = np.append(sources.holds(words), False)
+            target = np.append(targets.holds(words) | (not window.destinations), False)
             if source.any():
                 open_now = np.array([window.covers(one) for one in minutes.tolist()], np.bool_)[of_minute]
                 wanted |= source[flows.src] & target[flows.dst] & open_now
@@ -140,18 +141,18 @@ class Gathering:
         self._whole = None
 
 
-def _within(words: NDArray[np.uint64], prefixes: Sequence[Prefix]) -> NDArray[np.bool_]:
-    """Which of n addresses, each two big-endian words of its packed form, lie in one of the prefixes."""
-    inside = np.zeros(len(words), np.bool_)
-    mapped = (words[:, 0] == 0) & (words[:, 1] >> np.uint64(32) == 0xFFFF)
-    for prefix in prefixes:
-        length = prefix.prefixlen + (96 if prefix.version == 4 else 0)
-        mask = np.array([_ones(min(length, 64)), _ones(max(length - 64, 0))], np.uint64)
-        network = np.frombuffer(packed(prefix.network_address), ">u8").astype(np.uint64)
-        inside |= ((words & mask) == network).all(axis=1) & (mapped == (prefix.version == 4))
-    return inside
+@dataclass(frozen=True, slots=True)
+class _Side:
+    """One side of a window of expected traffic. An IPv6 prefix, however short, means no IPv4 address."""
 
+    four: NDArray[np.uint64]
+    six: NDArray[np.uint64]
 
-def _ones(bits: int) -> int:
-    """A 64-bit word whose first `bits` bits are set."""
-    return ((1 << bits) - 1) << (64 - bits)
+    @staticmethod
+    def of(prefixes: Sequence[Prefix]) -> "_Side":
+        return _Side(*(ranges(one for one in prefixes if one.version == version) for version in (4, 6)))
+
+    def holds(self, words: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which of n addresses, two words each, lie on this side."""
+        mapped = (words[:, 0] == 0) & (words[:, 1] >> np.uint64(32) == 0xFFFF)
+        return np.where(mapped, within(words, self.four), within(words, self.six))

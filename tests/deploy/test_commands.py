@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.commands import _interrupts
+from deploy.commands import interrupts
 
 
 class Thing:
@@ -36,7 +36,7 @@ def tended_until(number: signal.Signals, *, at: int = 3) -> int:
         if turns == at + 2:
             raise KeyboardInterrupt
 
-    with _interrupts() as until_interrupted:
+    with interrupts() as until_interrupted:
         until_interrupted(tend)
     return turns
 

@@ -98,7 +98,9 @@ def test_records_per_cpu_second(kind: str) -> None:
     values = [frame(names, senders, times, [KINDS[kind](of) for _ in range(DATAGRAMS)]) for _ in range(RUNS)]
     received.prepare()
     source = Source("flows", SourceFormat.DATAGRAMS, exporters=(ip_address(cases.ROUTER),))
-    combiner, other = (Combiner(Estate(replace(site(), sources=(source,))), Rulebook(1), partitions=4) for _ in "12")
+    combiner, other = (
+        Combiner(Estate(replace(site(), sources=(source,))), Rulebook(1), partitions=4) for _ in range(2)
+    )
     known, memory, gathered = Templates(), combiner.memory(source), combiner.gathered(source)
 
     def decoded(value: bytes) -> int:

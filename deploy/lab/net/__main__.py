@@ -6,6 +6,7 @@ It prints the lab's folder when everything answers; SIGTERM, SIGINT or SIGHUP ta
 import argparse
 import signal
 import sys
+import threading
 from types import FrameType
 from typing import NoReturn
 
@@ -23,26 +24,28 @@ def main() -> int:
     parser.add_argument("--sampling", type=int, default=usual.sampling)
     parser.add_argument("--mode", default=usual.mode)
     asked = parser.parse_args()
+    told = threading.Event()
+
+    def interrupt(number: int, frame: FrameType | None) -> NoReturn:
+        """The first ending is heard, wherever it strikes; others shall not disturb the taking down."""
+        for one in ENDINGS:
+            signal.signal(one, signal.SIG_IGN)
+        told.set()
+        raise KeyboardInterrupt
+
     for number in ENDINGS:
-        signal.signal(number, _interrupt)
+        signal.signal(number, interrupt)
     try:
         with Lab(Wishes(containers=asked.containers, sampling=asked.sampling, mode=asked.mode)) as lab:
             sys.stdout.write(f"{lab.folder}\n")
             sys.stdout.flush()
-            while True:
-                signal.pause()
+            told.wait()
+            return 0
     except LabError as error:
         sys.stderr.write(f"{error}\n")
         return 1
     except KeyboardInterrupt:
         return 0
-
-
-def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
-    """The first ending is heard; others shall not disturb the taking down."""
-    for one in ENDINGS:
-        signal.signal(one, signal.SIG_IGN)
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":
